@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from hwlearn.lab.runs.finding import open_run as open_run
     from hwlearn.lab.runs.finding import runs as runs
     from hwlearn.lab.runs.store import Run as Run
+    from hwlearn.lab.sweeps.running import sweep as sweep
+    from hwlearn.lab.sweeps.sweep import Sweep as Sweep
+    from hwlearn.lab.sweeps.sweep import open_sweep as open_sweep
     from hwlearn.learning import subsets as subsets
     from hwlearn.learning.costs import MSE as MSE
     from hwlearn.learning.costs import CrossEntropy as CrossEntropy

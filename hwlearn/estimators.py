@@ -72,9 +72,9 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             bench = self._made_bench(X, outputs, seed, data, Path(folder))
             with bench:
                 self.history_ = bench.train()
-            self.bench_text_ = bench.text()
-        self.ranges_ = self._ends(X)
-        self.values_ = self.history_.values
+            self.bench_text_: str = bench.text()
+        self.ranges_: list[list[float]] = self._ends(X)
+        self.values_: FloatArray = self.history_.values
         self._bench = bench
         return self
 

@@ -28,7 +28,7 @@ from hwlearn_sim import Imperfections, KirchhoffTwin
 
 LOW, HIGH = 1e-6, 1e-4
 PNG_HEAD = b"\x89PNG"
-FSYNC, SYNCHRONOUS = os.fsync, database.SYNCHRONOUS
+FSYNC, SYNCHRONOUS = os.fsync, dict(database.SYNCHRONOUS)
 
 BENCH = """
 [network]
@@ -107,7 +107,7 @@ def _no_waits_for_the_disk() -> Iterator[None]:
     """Do not wait for the disk: tests interrupt programs, not the machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda handle: None)
-        patch.setattr(database, "SYNCHRONOUS", "OFF")
+        patch.setattr(database, "SYNCHRONOUS", dict.fromkeys(SYNCHRONOUS, "OFF"))
         yield
 
 

@@ -12,6 +12,7 @@ from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.terminal_conductance import terminal_conductances
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import LimitError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import ErrorSignal, Network, Programmed, Readout, TwoPhase
@@ -52,7 +53,8 @@ class CalibratedNetwork(WrappedNetwork):
         record.check(network.topology, network.instruments)
         super().__init__(network)
         self.record = record
-        self.topology = top = record.circuit(network.topology)
+        self.topology: Topology = record.circuit(network.topology)
+        top = self.topology
         found = record.converters
         self._in_gain, self._in_offset = np.ones(top.n_inputs), np.zeros(top.n_inputs)
         self._read_gain, self._read_offset = np.ones(top.n_outputs), np.zeros(top.n_outputs)

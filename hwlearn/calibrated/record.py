@@ -25,6 +25,7 @@ from hwlearn.calibrated.sections import (
 )
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError, closest
+from hwlearn.html_text import object_box
 from hwlearn.installed import version
 from hwlearn.storage.atomic_file import write_atomically
 from hwlearn.storage.text_file import is_file, read_text
@@ -88,6 +89,22 @@ class CalibrationRecord:
     def of(cls, topology: Topology, instruments: tuple[str, ...]) -> Self:
         """Return an empty record for a network."""
         return cls(topology=topology.fingerprint, instruments=tuple(instruments), package=version("hwlearn"))
+
+    def __repr__(self) -> str:
+        steps = [step for step in STEPS if step in self.made or getattr(self, step) is not None]
+        return f"<CalibrationRecord of topology {self.topology}: {', '.join(steps) or 'no step'}>"
+
+    def _repr_html_(self) -> str:
+        facts = [("topology", self.topology), ("instruments", "; ".join(self.instruments) or "none")]
+        for step in STEPS:
+            section: RecordSection | None = getattr(self, step)
+            made = self.made.get(step)
+            if section is not None or made is not None:
+                at = "" if made is None else f"{made.isoformat()}: "
+                facts.append(
+                    (step, at + ("not measurable on this bench" if section is None else section.summary()))
+                )
+        return object_box("Calibration record", facts)
 
     def with_step(self, step: str, found: RecordSection | None, when: datetime | None = None) -> Self:
         """Return the record with the result of one step, dated ``when`` (default: now) in UTC."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from hwlearn.arrays import FloatArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.circuit.wires import Wires
 from hwlearn.errors import SetupError
+from hwlearn.units import format_quantity
 
 _LENGTHS: Final[Mapping[str, Callable[[Topology], int]]] = {
     "inputs": lambda topology: topology.n_inputs,
@@ -52,7 +53,7 @@ class RecordSection:
             return NotImplemented
         return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
-    __hash__ = None  # type: ignore[assignment]  # holds arrays
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # holds arrays
 
     def check(self, topology: Topology) -> None:
         """Refuse lists whose length is not the network's number of inputs, outputs or edges."""
@@ -81,6 +82,27 @@ class RecordSection:
             for name, value in found.items()
             if value is not None
         }
+
+    def summary(self) -> str:
+        """Return the known values in one line: of lists the smallest and the largest, without uncertainties."""
+        found = []
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is None or isinstance(value, bool) or "sigma" in item.name.split("_")[1:]:
+                continue
+            stem, _, unit = item.name.rpartition("_")
+            name, unit = (stem, unit) if unit in ("V", "S", "s", "ohm") else (item.name, "")
+            text = f"{len(value)} edges" if isinstance(value, tuple) else _ends_text(np.asarray(value), unit)
+            found.append(f"{name.replace('_', ' ')} {text}")
+        return "; ".join(found)
+
+
+def _ends_text(values: np.ndarray, unit: str) -> str:
+    """Return a number, or the smallest and the largest of several."""
+    if not values.size:
+        return "none"
+    ends = dict.fromkeys((float(values.min()), float(values.max())))
+    return " to ".join(format_quantity(end, unit) if unit else f"{end:.4g}" for end in ends)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

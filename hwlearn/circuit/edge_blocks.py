@@ -86,7 +86,8 @@ class EdgeBlocks:
     """
 
     def __init__(self, edges: IntArray, n_nodes: int, sources: IntArray) -> None:
-        self.edges, self.n_nodes = edges, n_nodes
+        self.edges: IntArray = edges
+        self.n_nodes: int = n_nodes
         self.blocks, self.rest = _divided(edges, n_nodes, sources)
 
     @cached_property

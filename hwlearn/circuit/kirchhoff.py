@@ -74,9 +74,9 @@ class Kirchhoff:
         allow_open: bool = False,
         elements: AnyElement | Iterable[AnyElement] | None = None,
     ) -> None:
-        self.topology = topology = topology if elements is None else topology.with_elements(elements)
+        self.topology: Topology = topology if elements is None else topology.with_elements(elements)
         self.allow_open = allow_open
-        self.values: FloatArray = connected_values(topology, conductances, allow_open)
+        self.values: FloatArray = connected_values(self.topology, conductances, allow_open)
 
     @property
     def conductances(self) -> FloatArray:

@@ -21,6 +21,7 @@ from hwlearn.circuit.elements.three_terminal import CONDUCTANCE, require_conduct
 from hwlearn.circuit.fingerprint import fingerprint
 from hwlearn.circuit.wires import Wires, find_wires
 from hwlearn.errors import CircuitError, TopologyError
+from hwlearn.html_text import object_box
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -211,6 +212,20 @@ class Topology:
             f"<Topology of {self.n_nodes} nodes, {self.n_edges} edges, "
             f"{self.n_inputs} inputs, {self.n_outputs} outputs{ground}>"
         )
+
+    def _repr_html_(self) -> str:
+        shape = "" if self.crossbar_size is None else " (crossbar of {} x {})".format(*self.crossbar_size)
+        fixed = f", {len(self.fixed_edges):,} fixed" if len(self.fixed_edges) else ""
+        facts = [
+            ("nodes", f"{self.n_nodes:,}"),
+            ("edges", f"{self.n_edges:,}{fixed}{shape}"),
+            ("values", ", ".join(f"{one.name} ({one.unit}), {len(edges):,}" for one, edges in self.parameters)),
+            ("inputs", _named(self.names, self.inputs)),
+            ("outputs", _named(self.names, self.outputs)),
+            ("ground", "none" if self.ground is None else self.names[self.ground]),
+            ("fingerprint", self.fingerprint),
+        ]
+        return object_box("Topology", facts)
 
     # --- wires ----------------------------------------------------------------------------------------
 
@@ -541,3 +556,9 @@ class Topology:
             None if ground is None else graph_checks.labelled_nodes([ground], "ground", index)[0],
             names=[str(label) for label in index],
         )
+
+
+def _named(names: Sequence[str], nodes: IntArray, most: int = 12) -> str:
+    """Return the number of nodes, and the names of the first ones."""
+    shown = ", ".join(names[node] for node in nodes[:most])
+    return f"{len(nodes):,}: {shown}{', ...' if len(nodes) > most else ''}"

@@ -15,11 +15,11 @@ import typer
 
 import hwlearn
 from hwlearn import early_exit
-from hwlearn.cli import calibrate, check, init, off, report, resume, runs, status, study, train
+from hwlearn.cli import calibrate, check, init, off, report, resume, runs, status, study, sweep, train
 from hwlearn.cli.command_group import CommandGroup
 from hwlearn.cli.outcome import FAILED, one_line
 from hwlearn.cli.plugins.origin import plugin_hint, plugin_of, print_traceback
-from hwlearn.cli.run_data import compare, export
+from hwlearn.cli.run_data import compare, export, watch
 from hwlearn.errors import HwlearnError
 from hwlearn.exit_signals import ENDING, other_fatal_signals
 
@@ -37,8 +37,10 @@ app.command("resume")(resume.resume)
 app.command("runs")(runs.runs)
 app.command("report")(report.report)
 app.command("study")(study.study)
+app.command("watch")(watch.watch)
 app.command("compare")(compare.compare)
 app.command("export")(export.export)
+app.command("sweep")(sweep.sweep)
 app.command("calibrate")(calibrate.calibrate)
 app.command("check")(check.check)
 app.command("init")(init.init)

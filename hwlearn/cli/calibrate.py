@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,12 +23,16 @@ from hwlearn.cli.outcome import (
     print_json,
     wire_keys,
 )
+from hwlearn.cli.unattended.session import CommandSession, LogFileOption, OnEndOption, OnFailureOption, unattended
 from hwlearn.errors import HwlearnError, InUseError, SetupError
 from hwlearn.storage.toml_text import toml_value
 from hwlearn.units import parse_quantity
 
 if TYPE_CHECKING:
+    from hwlearn.lab.calibration.job import CalibrationOptions
     from hwlearn.lab.calibration.result import StepDone
+
+log = logging.getLogger("hwlearn.calibration")
 
 
 @command
@@ -73,6 +79,9 @@ def calibrate(
         ),
     ] = None,
     wire_log: WireLogOption = None,
+    log_file: LogFileOption = None,
+    on_end: OnEndOption = None,
+    on_failure: OnFailureOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the converters, lines and edges of a bench, and write calibration.toml.
@@ -80,33 +89,57 @@ def calibrate(
     Every answer of the hardware is saved before the next request is sent. Ctrl-C stops after the current
     measurement. After Ctrl-C, a lost link or a killed process, run the same command again to continue.
     """
-    if from_data is not None:
-        if bench is not None:
-            raise SetupError("--from-data fits a file without a bench; remove the bench name")
-        from hwlearn.cli.fit_devices import fit_devices
+    with unattended("calibrate", log_file, on_end, on_failure) as session:
+        if from_data is not None:
+            _fit(bench, from_data, model, output, as_json)
+            return
+        if bench is None:
+            raise SetupError("name a bench to calibrate, or a file of measured pulses with --from-data")
+        from hwlearn.lab.calibration.job import CalibrationOptions
 
-        fit_devices(from_data, model, output, as_json=as_json)
-        return
-    if bench is None:
-        raise SetupError("name a bench to calibrate, or a file of measured pulses with --from-data")
+        options = CalibrationOptions(
+            configurations, patterns, seed, devices=devices, retention_s=parse_quantity(retention, "s")
+        )
+        overrides = [*(changes or []), *wire_keys(wire_log, False)]
+        raise typer.Exit(_calibrated(session, bench, overrides, steps or (), options, output, as_json))
+
+
+def _fit(bench: str | None, from_data: Path, model: str, output: Path | None, as_json: bool) -> None:
+    """Fit a device model to measured pulses."""
+    if bench is not None:
+        raise SetupError("--from-data fits a file without a bench; remove the bench name")
+    from hwlearn.cli.fit_devices import fit_devices
+
+    fit_devices(from_data, model, output, as_json=as_json)
+
+
+def _calibrated(
+    session: CommandSession,
+    bench: str,
+    overrides: Sequence[str],
+    steps: Sequence[str],
+    options: CalibrationOptions,
+    output: Path | None,
+    as_json: bool,
+) -> int:
+    """Run the steps of a calibration, print their results and return the exit code."""
     from hwlearn.lab.bench.bench import open_bench
     from hwlearn.lab.calibration.calibrate import calibrate as calibrate_steps
     from hwlearn.lab.calibration.calibrate import chosen_steps
-    from hwlearn.lab.calibration.job import CalibrationOptions
 
-    opened = open_bench(bench, [*(changes or []), *wire_keys(wire_log, False)])
-    chosen_steps(steps or [])  # refused before anything is opened
-    options = CalibrationOptions(
-        configurations, patterns, seed, devices=devices, retention_s=parse_quantity(retention, "s")
-    )
+    session.bench = bench
+    opened = open_bench(bench, overrides)
+    session.bench = opened.file.name
+    chosen_steps(steps)  # refused before anything is opened
     job = opened.calibration_job(options, None if output is None else output.absolute())
     shown = _JsonLines() if as_json else _Live()
     go_on = "all measurements are kept; run the same command again to continue"
     failed = []
     try:
         with shown, closing_network(opened):  # outputs first
-            for done in calibrate_steps(job, steps or (), shown.progress):
+            for done in calibrate_steps(job, steps, shown.progress):
                 shown.step(done)
+                log.info("step %s: %s", done.result.step, done.result.verdict)
                 if done.result.passed is False:
                     failed.append(done.result.step)
     except KeyboardInterrupt:
@@ -128,7 +161,7 @@ def calibrate(
                 typer.echo(f"to use it, write in the table [calibration] of the bench file:\n{line}")
             else:
                 typer.echo(f"to use it, add to the bench file:\n[calibration]\n{line}")
-    raise typer.Exit(FAILED if failed else 0)
+    return FAILED if failed else 0
 
 
 class _JsonLines:

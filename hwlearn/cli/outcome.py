@@ -12,7 +12,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, ParamSpec
 
@@ -76,37 +76,64 @@ class CommandFailed(Exception):
     """A failure after the work had begun: exit code 1."""
 
 
+class Ended(typer.Exit):
+    """The end of a command whose error was reported.
+
+    Attributes
+    ----------
+    message : str
+        What was reported, in one line.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(code)
+        self.message = message
+
+
 def command(function: Callable[Options, None]) -> Callable[Options, None]:
     """Make a command report errors of this package as one line on stderr and an exit code."""
 
     @functools.wraps(function)
     def wrapped(*args: Options.args, **options: Options.kwargs) -> None:
-        try:
+        with reported():
             early_exit.command_started()
             function(*args, **options)
-        except InUseError as error:
-            _end(str(error), WRONG_REQUEST, error)
-        except (CommandFailed, NetworkError) as error:
-            _end(str(error), FAILED, error)
-        except HwlearnError as error:
-            # requests are refused with value errors and errors of runs; all others come from hardware
-            if isinstance(error, ValueError | RunError):
-                _end(str(error), WRONG_REQUEST, error)
-            _end(causes(error), FAILED, error)
-        except typer.Exit:
-            raise
-        except OSError as error:
-            if error.errno not in _NO_NAMES:
-                _end_if_plugin(error)
-                raise
-            _end(f"{error.strerror}: ...{str(error.filename)[-60:]}", WRONG_REQUEST, error)
-        except Exception as error:
-            _end_if_plugin(error)
-            raise
-        except KeyboardInterrupt:
-            _end("interrupted", INTERRUPTED)
 
     return wrapped
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Report an error in this block as one line on stderr.
+
+    Raises
+    ------
+    Ended
+        With the exit code. Errors of Python itself that no plugin has raised pass unchanged.
+    """
+    try:
+        yield
+    except InUseError as error:
+        _end(str(error), WRONG_REQUEST, error)
+    except (CommandFailed, NetworkError) as error:
+        _end(str(error), FAILED, error)
+    except HwlearnError as error:
+        # requests are refused with value errors and errors of runs; all others come from hardware
+        if isinstance(error, ValueError | RunError):
+            _end(str(error), WRONG_REQUEST, error)
+        _end(causes(error), FAILED, error)
+    except typer.Exit:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_NAMES:
+            _end_if_plugin(error)
+            raise
+        _end(f"{error.strerror}: ...{str(error.filename)[-60:]}", WRONG_REQUEST, error)
+    except Exception as error:
+        _end_if_plugin(error)
+        raise
+    except KeyboardInterrupt:
+        _end("interrupted", INTERRUPTED)
 
 
 def wire_keys(wire_log: Path | None, dry_run: bool) -> list[str]:
@@ -202,8 +229,10 @@ def _end(message: str, code: int, error: BaseException | None = None) -> NoRetur
     if error is not None:
         print_traceback(error)
         hint = plugin_hint(error)
-    typer.echo("hwlearn: " + one_line(" ".join(f"{message}{hint}".split())), err=True)
-    raise typer.Exit(code)
+    line = one_line(" ".join(f"{message}{hint}".split()))
+    with suppress(OSError):  # the terminal may be closed
+        typer.echo(f"hwlearn: {line}", err=True)
+    raise Ended(code, line)
 
 
 def _end_if_plugin(error: Exception) -> None:

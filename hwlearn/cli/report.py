@@ -14,24 +14,37 @@ from hwlearn.cli.outcome import JsonOption, RunsOption, at_work, command, print_
 def report(
     run: Annotated[str, typer.Argument(help="A run folder, or the first characters of a run's name.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Path of the PNG. Default: report.png in the run folder.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Path of the report. Default: report.html, .png or .svg in the run folder."
+        ),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="[html|png|svg]",
+            help="html: everything in one file. png, svg: learning curve and values of the edges. Default: by "
+            " the ending of the path, else html.",
+        ),
     ] = None,
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw the learning curve and the conductances of a run."""
+    """Write the report of a run: one HTML file with figures and tables, or a picture."""
     from hwlearn.errors import RunError
-    from hwlearn.lab.runs.report import draw_run
+    from hwlearn.lab.runs.report import known_format, write_report
     from hwlearn.lab.runs.store import Run, runs_folder
 
+    chosen = None if kind is None else known_format(kind)
     found = Run.open(run, runs_folder(runs))
     with at_work():
         try:
-            picture = draw_run(found, output)
+            written = write_report(found, output, chosen)
         except OSError as error:
             raise RunError(f"cannot write {output or 'the report'}: {error}") from error
     if as_json:
         dry_run = {"dry_run": True} if found.meta("dry_run") else {}
-        print_json(run=str(found.folder), report=str(picture), **dry_run, **(found.meta("result") or {}))
+        print_json(run=str(found.folder), report=str(written), **dry_run, **(found.meta("result") or {}))
     else:
-        typer.echo(picture)
+        typer.echo(written)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from hwlearn.cli.outcome import JsonOption, NoteOption, RunsOption, closing_network, command
+from hwlearn.cli.unattended.session import CommandSession, LogFileOption, OnEndOption, OnFailureOption, unattended
 from hwlearn.errors import RunError
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ def resume(
         ),
     ] = None,
     note: NoteOption = None,
+    log_file: LogFileOption = None,
+    on_end: OnEndOption = None,
+    on_failure: OnFailureOption = None,
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,12 +53,31 @@ def resume(
 
     It is refused if the settings, the data, the split, the calibration or the network changed since.
     """
+    with unattended("resume", log_file, on_end, on_failure) as session:
+        code = _resumed(session, _Request(run, as_stored, epochs, note, runs, as_json))
+        raise typer.Exit(code)
+
+
+@dataclass(frozen=True)
+class _Request:
+    run: str
+    as_stored: bool
+    epochs: int | None
+    note: str | None
+    runs: str | None
+    as_json: bool
+
+
+def _resumed(session: CommandSession, request: _Request) -> int:
+    """Continue a run and return the exit code."""
     from hwlearn.cli.session import run_session
     from hwlearn.lab.runs.inputs import changed_data, changed_files, changed_settings, refuse_changes
     from hwlearn.lab.runs.recorder import RunRecorder
     from hwlearn.lab.runs.store import BENCH_FILE, Run, refuse_continuing, runs_folder
 
-    found = Run.open(run, runs_folder(runs))
+    epochs, as_stored = request.epochs, request.as_stored
+    found = Run.open(request.run, runs_folder(request.runs))
+    session.folder = found.folder
     with found.contents() as contents:
         refuse_continuing(found, contents)
         if epochs is None:
@@ -62,6 +86,7 @@ def resume(
             _refuse_epochs(found, contents, epochs)
         contents.verify()
         facts = contents.facts
+    session.bench = str(facts.get("bench"))
     changes = list(changed_files(found.folder, facts, originals=not as_stored))
     settings = [] if as_stored else list(changed_settings(facts["settings"], found.folder / BENCH_FILE))
     refuse_changes(found.name, settings + changes, _NO_WAY if as_stored else _GO_ON)
@@ -70,12 +95,13 @@ def resume(
     if epochs is not None:
         bench = bench.with_(train__epochs=epochs)
     # lock the run before its hardware is opened
-    with RunRecorder(found, bench, note) as recorder, closing_network(bench):
+    with RunRecorder(found, bench, request.note) as recorder, closing_network(bench):
         bench.open()
         if epochs is not None:
             recorder.extend(epochs, rewrite=not as_stored)
-        code = run_session(bench, recorder, as_json, found.progress())
-    raise typer.Exit(code)
+        code = run_session(bench, recorder, request.as_json, found.progress())
+    session.status = str(found.meta("status"))
+    return code
 
 
 def _refuse_complete(run: Run, contents: RunContents) -> None:

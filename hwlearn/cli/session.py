@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from contextlib import suppress
 from dataclasses import asdict
@@ -15,12 +16,15 @@ from hwlearn.cli.outcome import INTERRUPTED, CommandFailed, causes, close_failur
 from hwlearn.errors import HwlearnError, NetworkError, RunError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.bench.evaluation import Evaluation
-from hwlearn.lab.progress.terminal import LiveProgress, outputs_on
+from hwlearn.lab.data.scaling import OutputScale
+from hwlearn.lab.progress.terminal import LiveProgress, outputs_on, score_text
 from hwlearn.lab.runs.forecast import SizeForecast, forecast_size
-from hwlearn.lab.runs.recorder import RunRecorder
+from hwlearn.lab.runs.recorder import RunRecorder, has_instruments
 from hwlearn.lab.runs.report import draw_run
 from hwlearn.lab.runs.store import Run
 from hwlearn.learning.records import Callback, Epoch, History, Progress
+
+log = logging.getLogger("hwlearn.session")
 
 
 def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progress | None = None) -> int:
@@ -35,6 +39,7 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
     run, train = recorder.run, bench.file.train
     go_on = f"continue with: hwlearn resume {run.folder}"
     samples = len(bench.data.train)
+    closed = {"outputs": "off"} if has_instruments(bench) else {}
     size = forecast_size(bench, run.folder, 0 if start is None else start.steps)
     if as_json:
         print_json(
@@ -72,23 +77,27 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         )
     try:
         recorder.start_clock()
-        history = bench.train([recorder, shown], start)
+        log.info("run %s on bench %s, backend %s", run.folder, bench.file.name, bench.file.backend.kind)
+        history = bench.train([recorder, shown, _LogLines(train.epochs, bench.data.scale)], start)
         seconds = run.seconds()  # of all parts
         measurements = history.measurements
         result = bench.evaluate() if history.stopped != "interrupted" else None
         relays = RelayWear.of(bench.network)
         unsafe = close_failure(bench)  # drawing takes a second, in which no output needs to be on
+        log.info("the training ended: %s; %s", history.stopped, unsafe or "outputs are off")
         if unsafe is not None:
             raise NetworkError(f"the training ended ({history.stopped}); {unsafe}")
         kept = None if result is None or bench.file.is_dry_run else asdict(result)  # a dry run measures nothing
-        run.set_meta(seconds=seconds, result=kept, **relays.facts())
+        run.set_meta(seconds=seconds, result=kept, **closed, **relays.facts())
         picture = draw_run(run)
+        if result is not None and not bench.file.is_dry_run:
+            log.info("%s on %d samples", score_text(result.measured, bench.data.scale), result.rows)
     except BaseException as error:
         unsafe = close_failure(bench)  # outputs off first, then the records
         failed = unsafe is not None or not isinstance(error, KeyboardInterrupt | SystemExit)
         text = causes(error) if unsafe is None else causes(error, unsafe)
         with suppress(RunError):  # a full disk may be the failure itself
-            run.set_meta(status=f"failed: {text}" if failed else text)
+            run.set_meta(status=f"failed: {text}" if failed else text, **({} if unsafe else closed))
         if unsafe is not None or isinstance(error, HwlearnError | OSError):  # OSError: full disk, closed pipe
             raise CommandFailed(f"{text}; all stored measurements are kept, {go_on}") from error
         if isinstance(error, SystemExit):
@@ -96,7 +105,8 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
                 typer.echo(f"hwlearn: terminated, all stored measurements are kept; {go_on}", err=True)
         raise
     finally:
-        shown.stop()
+        with suppress(OSError):  # the terminal may be closed
+            shown.stop()
     facts = _facts(bench, run, history, None if bench.file.is_dry_run else result)
     facts |= {"measurements": measurements, "seconds": round(seconds, 4), "report": str(picture)} | relays.facts()
     if as_json:
@@ -129,6 +139,21 @@ def _print_size(size: SizeForecast | None) -> None:
 
 def _dry_run(bench: Bench) -> dict[str, Any]:
     return {"dry_run": True} if bench.file.is_dry_run else {}
+
+
+class _LogLines(Callback):
+    """Logs a line for each epoch."""
+
+    def __init__(self, epochs: int, scale: OutputScale | None) -> None:
+        self._epochs, self._scale = epochs, scale
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        score, kind = epoch.validation or epoch.train, "training" if epoch.validation is None else "validation"
+        log.info(
+            "epoch %d of %d: %s on %s samples, cost %.4g, %d measurements in %.1f s",
+            *(epoch.number + 1, self._epochs, score_text(score, self._scale), kind),
+            *(score.cost, epoch.measurements, epoch.seconds),
+        )
 
 
 class _JsonLines(Callback):

@@ -18,6 +18,7 @@ from hwlearn.cli.outcome import (
     command,
     wire_keys,
 )
+from hwlearn.cli.unattended.session import LogFileOption, OnEndOption, OnFailureOption, unattended
 
 
 @command
@@ -29,6 +30,9 @@ def train(
     wire_log: WireLogOption = None,
     dry_run: DryRunOption = False,
     note: NoteOption = None,
+    log_file: LogFileOption = None,
+    on_end: OnEndOption = None,
+    on_failure: OnFailureOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network. Every measured batch is saved before the next one begins.
@@ -41,11 +45,17 @@ def train(
     from hwlearn.lab.runs.store import Run, runs_folder
 
     overrides = [*(changes or []), *wire_keys(wire_log, dry_run)]
-    opened = open_bench(bench, overrides)
-    if seed is not None:
-        opened = opened.with_([f"train.seed={seed}", *opened.seed_keys(seed)])
-    with closing_network(opened):
-        opened.open()  # a bench that cannot be opened must not leave an empty run
-        with RunRecorder(Run.create(opened, runs_folder(runs)), opened, note) as recorder:
-            code = run_session(opened, recorder, as_json)
-    raise typer.Exit(code)
+    with unattended("train", log_file, on_end, on_failure) as session:
+        session.bench = bench
+        opened = open_bench(bench, overrides)
+        session.bench = opened.file.name
+        if seed is not None:
+            opened = opened.with_([f"train.seed={seed}", *opened.seed_keys(seed)])
+        with closing_network(opened):
+            opened.open()  # a bench that cannot be opened must not leave an empty run
+            run = Run.create(opened, runs_folder(runs))
+            session.folder = run.folder
+            with RunRecorder(run, opened, note) as recorder:
+                code = run_session(opened, recorder, as_json)
+        session.status = str(run.meta("status"))
+        raise typer.Exit(code)

@@ -106,6 +106,7 @@ def _recorded(bench: Bench, wishes: TrainingWishes) -> Iterator[Callback]:
             with suppress(RunError):  # a full disk may be the failure itself
                 run.set_meta(status=text)
             raise
+        # the bench stays open: the fact `outputs` stays "on", because no run records when its block ends
         run.set_meta(seconds=run.seconds())
 
 

@@ -50,7 +50,7 @@ class Course:
         self._network, before = network, known.network
         self.epochs: list[Epoch] = list(known.epochs or ())
         self.best = _best(self.epochs, known.best)
-        self.steps = known.steps
+        self.steps: int = known.steps
         self.failed: BoolArray = np.zeros(network.topology.n_edges, dtype=bool)
         if before is not None:
             self.failed |= before.failed

@@ -45,7 +45,8 @@ class Optimizer(ABC):
             raise SetupError(f"optimizer scale must be 'linear', 'log' or 'resistance', got {scale!r}")
         if not (is_number(decay) and decay >= 0):
             raise SetupError(f"optimizer decay is {decay!r}; it must be zero or positive")
-        self.rate, self.decay = rate, decay
+        self.rate: float = rate
+        self.decay: float = decay
         self.scale: Scale = scale
         self._state: dict[str, FloatArray] = {}
 
@@ -222,7 +223,8 @@ class Adam(Optimizer):
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             if not (is_number(beta) and 0 <= beta < 1):
                 raise SetupError(f"Adam {name} is {beta!r}; it must lie in [0, 1)")
-        self.beta1, self.beta2 = beta1, beta2
+        self.beta1: float = beta1
+        self.beta2: float = beta2
 
     def _move(self, gradient: FloatArray) -> FloatArray:
         count = self._memory("count", np.zeros(1)) + 1
@@ -275,7 +277,7 @@ class Potentiometer(Optimizer):
         if not (is_number(positions) and positions >= 2 and int(positions) == positions):
             raise SetupError(f"a potentiometer has {positions!r} positions; it needs a whole number of at least 2")
         super().__init__(1.0 / (positions - 1), scale="resistance")
-        self.positions = int(positions)
+        self.positions: int = int(positions)
 
     def start(self, values: FloatArray, limits: tuple[float, float] | ValueRanges) -> None:
         """Start from the positions nearest to values (E,); see `Optimizer.start`."""

@@ -11,7 +11,8 @@ import numpy as np
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.elements.three_terminal import CONDUCTANCE, Parameter, require_conductances
 from hwlearn.errors import SetupError
-from hwlearn.units import is_count, is_number
+from hwlearn.html_text import object_box
+from hwlearn.units import format_quantity, is_count, is_number
 
 if TYPE_CHECKING:  # slow to import, and not needed to read a run
     from hwlearn.learning.rules.rule import Gradient
@@ -215,6 +216,29 @@ class History:
     measurements: int = 0
     parameters: tuple[tuple[Parameter, IntArray | None], ...] = ((CONDUCTANCE, None),)
     energy: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<History: {'; '.join(text for _, text in self._shown()[:3])}>"
+
+    def _repr_html_(self) -> str:
+        return object_box("History of a training", self._shown())
+
+    def _shown(self) -> list[tuple[str, str]]:
+        """Return what a person wants to know first."""
+        facts = [("ended", f"{self.stopped} after {len(self.epochs)} epochs")]
+        if self.epochs:
+            last = self.epochs[-1]
+            kind = "training" if last.validation is None else "validation"
+            facts.append(("last epoch", f"{last.validation or last.train} on {kind} samples"))
+        facts.append(("measurements", f"{self.measurements:,} measurements"))
+        best = next((epoch for epoch in self.epochs if epoch.number == self.best_epoch), None)
+        if best is not None:
+            facts.append(("best epoch", f"{best.number + 1}: {best.validation or best.train}"))
+        for parameter, values in self.by_parameter() if self.values.size else ():
+            if values.size:
+                ends = (format_quantity(float(end), parameter.unit) for end in (values.min(), values.max()))
+                facts.append((f"{parameter.name}s", f"{len(values):,}: {' to '.join(ends)}"))
+        return facts
 
     @property
     def conductances(self) -> FloatArray:

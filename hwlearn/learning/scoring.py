@@ -32,6 +32,13 @@ class Score:
     accuracy: float | None = None
     rms_error_V: float | None = None
 
+    def __str__(self) -> str:
+        if self.accuracy is not None:
+            return f"accuracy {100 * self.accuracy:.1f} %"
+        return (
+            f"cost {self.cost:.4g}" if self.rms_error_V is None else f"rms error {1e3 * self.rms_error_V:.3f} mV"
+        )
+
     @property
     def merit(self) -> float:
         """Number by which the best epoch is chosen; larger is better: accuracy first, then cost."""

@@ -77,7 +77,7 @@ class ListedEdges(Subset):
         listed = tuple(given) if isinstance(given, Iterable) else None
         if listed is None or not all(is_count(edge, 0) for edge in listed):
             raise SetupError(f"the list of trainable edges must be edge numbers, got {edges!r}")
-        self.edges = tuple(int(edge) for edge in listed)
+        self.edges: tuple[int, ...] = tuple(int(edge) for edge in listed)
         if not self.edges:
             raise SetupError("the list of trainable edges is empty")
 

@@ -108,20 +108,24 @@ class Trainer:
             model = Kirchhoff(network.topology, network.limits.ranges(network.topology).middle())
         check_instance(model, Kirchhoff, "model")
         _check_model(model.topology, network.topology)
-        self.network, self.rule, self.cost, self.optimizer = network, rule, cost, optimizer
-        self.subset = _subset(subset)
+        self.network: Network = network
+        self.rule: Rule = rule
+        self.cost: Cost = cost
+        self.optimizer: Optimizer = optimizer
+        self.subset: Subset | None = _subset(subset)
         if not is_count(seed, 0):
             raise SetupError(f"seed is {seed!r}; it must be a whole number of at least 0")
         if vary is not None and not callable(vary):
             raise SetupError(f"vary must be a function of inputs and a random generator, got {vary!r}")
-        self.seed, self.vary = seed, vary
+        self.seed: int = seed
+        self.vary = vary
         if cost.power_weight and model.topology.has_three_terminals:
             raise SetupError("power_weight is for networks without transistors; remove it")
         if health is None:
             health = HealthSettings(device_error=rule.model_error if isinstance(rule, GEP) else 0.2)
         check_instance(health, HealthSettings, "health")
         self.health = health
-        self.model = model
+        self.model: Kirchhoff = model
         """Model of the network, with the values last reached."""
 
     @_reserves_network

@@ -22,8 +22,9 @@ class Backend(Protocol):
     `ChecksSettings`, `ChecksWiring` or `Simulated` if they apply to it.
     """
 
-    Settings: type[BaseModel]
-    """Schema of the ``[backend]`` table without ``kind``."""
+    @property
+    def Settings(self) -> type[BaseModel]:
+        """Schema of the ``[backend]`` table without ``kind``; an attribute of the class."""
 
     def open(self, settings: Any, topology: Topology, limits: Limits) -> Network:
         """Return the network of the settings, with all outputs off.

@@ -17,6 +17,7 @@ from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.device_access.access import DeviceAccess
 from hwlearn.errors import BackendError, HwlearnError, LimitError, NetworkError
+from hwlearn.html_text import object_box
 from hwlearn.network import gate
 from hwlearn.network.headroom import Headroom
 from hwlearn.network.limits import Limits
@@ -74,6 +75,34 @@ class CheckedBackend(ABC):
     @abstractmethod
     def close(self) -> None:
         """Switch all outputs off and release the hardware."""
+
+    # --- what it looks like in a terminal and in a notebook; nothing is contacted for it ---------------
+
+    def __repr__(self) -> str:
+        facts = dict(self._shown())
+        if not facts:  # its constructor has failed
+            return f"<{self._shown_name()}, not initialised>"
+        counted = f"{facts['measured samples']} measurements"
+        return f"<{self._shown_name()}: {facts['network']}, {facts['state']}, {counted}>"
+
+    def _repr_html_(self) -> str:
+        return object_box(self._shown_name(), self._shown())
+
+    def _shown_name(self) -> str:
+        return type(self).__name__
+
+    def _shown(self) -> list[tuple[str, str]]:
+        """Return what the object knows without its backend; empty before its constructor has ended."""
+        known = vars(self)
+        if not {"topology", "limits", "nudges", "measurements", "_closed"} <= set(known):
+            return []
+        return [
+            ("network", repr(self.topology)[len("<Topology of ") : -1]),
+            ("state", "closed" if known["_closed"] else "open"),
+            ("measured samples", f"{known['measurements']:,}"),
+            ("nudges", ", ".join(sorted(known["nudges"])) or "none"),
+            *self.limits.facts(),
+        ]
 
     # --- what a backend may say of its hardware -----------------------------------------------------
 

@@ -22,7 +22,8 @@ class Headroom:
     """
 
     def __init__(self, topology: Topology, limits: Limits, inputs: FloatArray) -> None:
-        self.topology, self.limits = topology, limits
+        self.topology: Topology = topology
+        self.limits: Limits = limits
         self._low, self._high = driven_range(topology, inputs)
 
     def outputs(self, free: FloatArray) -> FloatArray:

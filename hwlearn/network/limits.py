@@ -96,6 +96,15 @@ class Limits:
             )
         object.__setattr__(self, "values", tuple(sorted(ranges.items())))
 
+    def facts(self) -> list[tuple[str, str]]:
+        """Return the name and the value of each limit as text, for a person."""
+        found = [(f"limit of {name}", format_quantity(getattr(self, name), unit)) for name, unit in _UNITS.items()]
+        for name, ends in self.values:
+            unit = _VALUE_UNITS.get(name)
+            texts = [f"{end:g}" if unit is None else format_quantity(end, unit) for end in ends]
+            found.append((f"range of {name}", " to ".join(texts)))
+        return found
+
     # --- ranges of what is programmed -----------------------------------------------------------------
 
     @property

@@ -98,9 +98,9 @@ class Network(CheckedBackend):
         limits.ranges(topology)  # refuses a network for which they have no range
         self.topology = topology
         self.limits = limits
-        self.nudges = frozenset(nudges)
+        self.nudges: frozenset[DriveKind] = frozenset(nudges)
         self.resolution = resolution
-        self.measurements = 0
+        self.measurements: int = 0
         self.on_measured: Callable[[int], None] | None = None
         self.on_phase: Callable[[MeasuredPhase], None] | None = None
         self.on_programmed: Callable[[float], None] | None = None

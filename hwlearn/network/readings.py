@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
+from hwlearn.html_text import object_box
 from hwlearn.network.nudges import Nudge, OutputDrive
 
+_MOST_LISTED = 20
 _Kind = TypeVar("_Kind", bound=np.generic)
 
 
@@ -143,6 +145,25 @@ class Programmed:
     requested: FloatArray
     reached: FloatArray
     failed: BoolArray
+
+    def __repr__(self) -> str:
+        return f"<Programmed: {', '.join(f'{text} {name}' for name, text in self._shown()[:2])}>"
+
+    def _repr_html_(self) -> str:
+        return object_box("Result of programming", self._shown())
+
+    def _shown(self) -> list[tuple[str, str]]:
+        """Return what a person wants to know first."""
+        failed = np.flatnonzero(self.failed)
+        facts = [("edges", f"{len(self.requested):,}"), ("failed", f"{len(failed):,}")]
+        if len(failed):
+            more = ", ..." if len(failed) > _MOST_LISTED else ""
+            facts.append(("failed edges", ", ".join(str(edge) for edge in failed[:_MOST_LISTED]) + more))
+        for name, values in (("requested", self.requested), ("reached", self.reached)):
+            known = values[np.isfinite(values)]
+            if len(known):  # siemens, or volts for gates
+                facts.append((f"{name} (S or V)", f"{known.min():.4g} to {known.max():.4g}"))
+        return facts
 
 
 ErrorSignal = Callable[[FloatArray], FloatArray]

@@ -46,4 +46,4 @@ class SwitchOffError(HwlearnError, RuntimeError):
 
     def __init__(self, message: str, done: Sequence[SwitchedOff] = ()) -> None:
         super().__init__(message)
-        self.done = tuple(done)
+        self.done: tuple[SwitchedOff, ...] = tuple(done)

@@ -41,6 +41,9 @@ class WrappedNetwork(Network):
         """The inner network."""
         return self._network
 
+    def _shown_name(self) -> str:
+        return f"{type(self).__name__} of {type(self._network).__name__}"
+
     @property
     def instruments(self) -> tuple[str, ...]:
         """Instruments of the inner network."""

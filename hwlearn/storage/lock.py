@@ -11,6 +11,8 @@ from typing import Final, Self
 
 from hwlearn.errors import RunError
 
+_WAIT_S: Final = 0.5
+"""How long a lock is tried: `is_locked` of another process holds it for less than a millisecond."""
 _IN_USE: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -35,7 +37,7 @@ class FolderLock:
         if not os.access(folder, os.W_OK):  # SQLite would lock a file that it can only read
             raise RunError(f"{not_writable}; to continue it, copy it to a folder that can be written")
         try:
-            self._database = sqlite3.connect(folder / f"{what}.lock", timeout=0, isolation_level=None)
+            self._database = sqlite3.connect(folder / f"{what}.lock", timeout=_WAIT_S, isolation_level=None)
         except sqlite3.OperationalError as error:
             raise RunError(f"{not_writable} or full ({error})") from error
         try:

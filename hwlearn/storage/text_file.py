@@ -47,7 +47,8 @@ class TextFile:
     """
 
     def __init__(self, path: Path, what: str, error: type[HwlearnError]) -> None:
-        self.path, self.what = path, what
+        self.path: Path = path
+        self.what: str = what
         self._error = error
         self._held: bytes | None = None
         try:

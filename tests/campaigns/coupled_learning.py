@@ -20,7 +20,7 @@ import hwlearn as hl
 Clamp = Callable[[np.ndarray, int], dict[int, float] | None]
 """Takes output volts (n_out,) and a sample's number; returns volts by output, None where nothing is missed."""
 
-LARGEST_BLOCK = 64
+SIDE_BY_SIDE = 8
 
 
 @dataclass(frozen=True)
@@ -128,25 +128,29 @@ class CoupledLearner:
     def epoch(self, x: np.ndarray, order: np.ndarray) -> int:
         """Present samples in order; return the number of updates.
 
-        Samples are solved in blocks; those behind an update are solved again, so that the result is the one of a
+        Samples are solved side by side, `SIDE_BY_SIDE` at a time, or one at a time while most of them update.
+        After an update all of them are solved again, from where they were, so that the result is the one of a
         strict sequence. `counts` counts what that sequence solves.
         """
-        done, block, updates = 0, 4, 0
-        while done < len(order):
-            rows = order[done : done + block]
-            free = self._free.with_conductances(self.gates)
-            true = free.solve(x[rows])
-            V = self._read(true)
-            used = len(rows)
-            for k, sample in enumerate(rows.tolist()):
-                goals = self.clamp(V[k, self.topology.outputs], sample)
-                if goals is not None:
-                    self._update(x[sample], V[k], true[k], goals)
-                    used, updates = k + 1, updates + 1
-                    break
-            done += used
-            self.counts.free += used
-            block = min(2 * block, LARGEST_BLOCK) if used == len(rows) and block == len(rows) else max(1, used)
+        updates, first, recently = 0, 0, 0.0
+        while first < len(order):
+            rows = order[first : first + (1 if recently > 0.5 else SIDE_BY_SIDE)].tolist()
+            first += len(rows)
+            free, done = self._free.with_conductances(self.gates).with_warm_starts(), 0
+            while done < len(rows):
+                if done:
+                    free = free.with_conductances(self.gates)
+                true = free.solve(x[rows])
+                V = self._read(true)
+                for k in range(done, len(rows)):
+                    done = k + 1
+                    goals = self.clamp(V[k, self.topology.outputs], rows[k])
+                    recently += ((goals is not None) - recently) / SIDE_BY_SIDE
+                    if goals is not None:
+                        self._update(x[rows[k]], V[k], true[k], goals)
+                        updates += 1
+                        break
+            self.counts.free += len(rows)
         return updates
 
     def _update(self, x: np.ndarray, free: np.ndarray, true: np.ndarray, goals: dict[int, float]) -> None:

@@ -74,7 +74,7 @@ class ServedBench:
     Parameters
     ----------
     name : str
-        ``"virtual-smu"`` or ``"virtual-board"``.
+        ``"virtual-smu"``, ``"virtual-board"``, ``"declared-board"`` or another virtual one.
     *changes : str
         Overrides of its keys.
     """

@@ -11,6 +11,6 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("case", ["twin KILL", "smu QUIT", "smu TSTP"])
+@pytest.mark.parametrize("case", ["twin KILL", "declared KILL", "smu QUIT", "smu TSTP"])
 def test_killed_training_is_safe_and_resumes(case):
     CAMPAIGN.run(count=1, cases=[case]).check()

@@ -1,16 +1,21 @@
-"""The published tasks of transistor networks: digits, ionosphere and exclusive or, beside software and ngspice.
+r"""The published tasks of transistor networks: digits, ionosphere and exclusive or, beside software and ngspice.
 
     python tests/campaigns/transistor_tasks.py digits --splits 0 1 2 --chips 1 2 3 --environment ENV
     python tests/campaigns/transistor_tasks.py ionosphere --splits 0 1 2 --chips 1 2 3 --environment ENV
     python tests/campaigns/transistor_tasks.py xor --splits 0 1 2
-    python tests/campaigns/transistor_tasks.py digits --rule coupled --splits published
-    python tests/campaigns/transistor_tasks.py seconds
+    python tests/campaigns/transistor_tasks.py digits --rule coupled --splits published 0 1 2 --epochs 15 30 \
+        --environment ENV
+    python tests/campaigns/transistor_tasks.py ionosphere --rule coupled --chips 1 2 3 --noise 0.005
+    python tests/campaigns/transistor_tasks.py xor --rule coupled --splits 0 1 2
+    python tests/campaigns/transistor_tasks.py seconds --splits 1
 
 The networks are the benches `digits-nmos`, `ionosphere-nmos` and `xor-nmos`. ``exact`` trains them through the
 public loop: outputs measured with noise, exact gradient of the declared transistors. ``coupled`` is coupled
 learning as published, see `coupled_learning.py`. A split is a number, a stratified 80/20 split of that seed, or
 "published", the one of scikit-learn with seed 0; for "xor" it is the seed of the initial gates. A chip has a
-mismatch of 10 mV and 0.5 % and read noise of 5 mV (ionosphere: 4 mV), in the training and in the test.
+mismatch of 10 mV and 0.5 % and read noise of 5 mV (ionosphere: 4 mV), in the training and in the test. With
+coupled learning the free and the clamped phase are measured on different devices; the exact gradient needs the
+free phase alone.
 
 Software classifiers run in a virtual environment with scikit-learn, which is made unless it is there; without
 ``--environment`` they are left out, and so is the published split. Settings were chosen on validation rows
@@ -28,7 +33,8 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +46,8 @@ import hwlearn as hl
 from hwlearn.lab.data.loading import split
 
 Split = Mapping[str, np.ndarray]
+Train = Callable[[Split, int, int | None], int]
+"""Takes a split, a seed and a chip (None: clean); returns the number of test rows that are right."""
 
 PUBLISHED = {
     "digits": Published(gamma=1.0, epochs=15, read_noise_V=0.0),
@@ -121,11 +129,11 @@ class Engine(hl.Network):
         return hl.Programmed(values, values, np.zeros(len(values), dtype=bool))
 
 
-def exact(task: str, rows: Split, seed: int, chip: int | None) -> int:
+def exact(task: str, rows: Split, seed: int, chip: int | None, noise_V: float) -> int:
     """Train a bench through the public loop; return the number of test rows that are right, as measured."""
     changes: dict[str, Any] = {"train.seed": seed}
     if chip is not None:
-        changes |= {"backend.seed": chip, "backend.read_noise": NOISE[task]}
+        changes |= {"backend.seed": chip, "backend.read_noise": noise_V}
         changes["backend.device_spread"] = {"vto": 0.01, "kp": 0.005}
     with hl.open_bench(f"{task}-nmos", changes) as bench:
         data, train = bench.data, bench.file.train
@@ -148,13 +156,17 @@ def exact(task: str, rows: Split, seed: int, chip: int | None) -> int:
     return int((scores.argmax(axis=1) == data.targets[rows["test"]]).sum())
 
 
-def learner(task: str, bench: Any, seed: int, chip: int | None, epochs: int | None = None) -> CoupledLearner:
-    """Return coupled learning as published, before its first epoch."""
+def learner(
+    task: str, bench: Any, seed: int, chip: int | None, epochs: int | None = None, noise_V: float | None = None
+) -> CoupledLearner:
+    """Return coupled learning as published, before its first epoch; with other epochs or noise if given."""
     top, labels = bench.topology, bench.data.targets
     rng = np.random.default_rng([seed, 5])
     numbers = PUBLISHED[task]
     if chip is not None:
-        numbers = Published(numbers.gamma, CHIP_EPOCHS[task], NOISE[task])
+        numbers = Published(numbers.gamma, CHIP_EPOCHS[task], NOISE[task] if noise_V is None else noise_V)
+    if epochs is not None:
+        numbers = replace(numbers, epochs=epochs)
     if task == "digits":
         clamp = hinge(labels, np.arange(10), np.arange(10, 20), 0.02, 0.05)
         return CoupledLearner(top, rng.uniform(0.5, 4.5, top.n_edges), numbers, clamp, True, chip)
@@ -162,23 +174,52 @@ def learner(task: str, bench: Any, seed: int, chip: int | None, epochs: int | No
         return CoupledLearner(
             top, np.full(147, 2.0), numbers, hinge(labels, np.arange(2), None, 0.01, 0.01), False, chip
         )
-    return CoupledLearner(top, rng.uniform(0.5, 3.0, 32), numbers, squared(labels[:, 0], 0.5))
+    raise ValueError(task)
 
 
-def coupled(task: str, rows: Split, seed: int, chip: int | None) -> int:
-    """Train by coupled learning as published; return the number of test rows that are right, as measured."""
+def xor_learner(bench: Any, seeds: list[int]) -> CoupledLearner:
+    """Return coupled learning as published of exclusive or, from the initial gates of each seed.
+
+    The networks of all seeds are in one graph, without connections: each operating point solves all of them.
+    """
+    top, count = bench.topology, len(seeds)
+    nodes = top.n_nodes * np.arange(count)[:, None]
+    whole = hl.Topology(
+        count * top.n_nodes,
+        np.concatenate([top.edges + offset for offset in nodes]),
+        (top.inputs + nodes).ravel(),
+        (top.outputs + nodes).ravel(),
+    ).with_elements(top.edge_elements[0])
+    gates = np.concatenate([np.random.default_rng([seed, 5]).uniform(0.5, 3.0, top.n_edges) for seed in seeds])
+    one = squared(bench.data.targets[:, 0], 0.5)
+
+    def clamp(outputs: np.ndarray, sample: int) -> dict[int, float]:
+        goals = [one(pair, sample) for pair in outputs.reshape(count, 2)]
+        return {2 * k + output: volts for k, goal in enumerate(goals) for output, volts in goal.items()}
+
+    return CoupledLearner(whole, gates, PUBLISHED["xor"], clamp)
+
+
+def coupled(task: str, rows: Split, seed: int, chip: int | None, shown: Sequence[int], noise_V: float) -> int:
+    """Train by coupled learning as published; return the number of test rows that are right, as measured.
+
+    Accuracies after the epochs of ``shown`` are printed; the last one of them ends the training.
+    """
     with hl.open_bench(f"{task}-nmos") as bench:
-        one = learner(task, bench, seed, chip)
-        x, labels = bench.data.inputs, bench.data.targets
+        one = learner(task, bench, seed, chip, max(shown, default=None), noise_V)
+        x, labels = bench.data.inputs, bench.data.targets[rows["test"]]
         order = np.random.default_rng(seed)
-        for _ in range(one.published.epochs):
+        for epoch in range(1, one.published.epochs + 1):
             one.epoch(x, order.permutation(rows["train"]))
-        outputs = one.outputs(x[rows["test"]])
-        scores = outputs if bench.data.pairs is None else bench.data.pairs.differences(outputs)
-    return int((scores.argmax(axis=1) == labels[rows["test"]]).sum())
+            if epoch in shown or epoch == one.published.epochs:
+                outputs = one.outputs(x[rows["test"]])
+                scores = outputs if bench.data.pairs is None else bench.data.pairs.differences(outputs)
+                right = int((scores.argmax(axis=1) == labels).sum())
+                print(f"  after {epoch} epochs: {right / len(labels):.4f}", flush=True)
+    return right
 
 
-def classify(task: str, rule: str, names: list[str], chips: list[int], environment: Path | None) -> None:
+def classify(task: str, train: Train, names: list[str], chips: list[int], environment: Path | None) -> None:
     """Print accuracies of a task on splits, clean and on chips, and those of software on the same splits."""
     with hl.open_bench(f"{task}-nmos") as bench:
         labels = np.asarray(bench.data.targets)
@@ -195,16 +236,15 @@ def classify(task: str, rule: str, names: list[str], chips: list[int], environme
         if "published" in names:
             rows = {part: np.array(found) for part, found in answer["published"].items()}
             splits, seeds = [*splits, rows], [*seeds, 0]
-    train = exact if rule == "exact" else coupled
     found: dict[int | None, list[float]] = {chip: [] for chip in (None, *chips)}
     for k, (rows, seed) in enumerate(zip(splits, seeds, strict=True)):
         for chip, values in found.items():
             began, count = time.process_time(), len(rows["test"])
-            right = train(task, rows, seed, chip)
+            right = train(rows, seed, chip)
             low, high = wilson(right, count)
             values.append(right / count)
             print(
-                f"{task}, {rule}, {'clean' if chip is None else f'chip {chip}'}, "
+                f"{task}, {'clean' if chip is None else f'chip {chip}'}, "
                 f"{'published split' if 'validation' not in rows else f'split {seed}'}: {right / count:.4f} "
                 f"({low:.3f} to {high:.3f}), {time.process_time() - began:.0f} s of processor time",
                 flush=True,
@@ -223,29 +263,40 @@ def classify(task: str, rule: str, names: list[str], chips: list[int], environme
             print(f"  mean of chips minus clean: {mean_text(every - clean)}", flush=True)
 
 
+def xor_exactly(seeds: list[int]) -> Iterator[np.ndarray]:
+    """Train exclusive or by the bench for each seed; yield the output voltages (4, 2)."""
+    for seed in seeds:
+        with hl.open_bench("xor-nmos", {"train.seed": seed}) as bench:
+            bench.train(record=False)
+            outputs = bench.network.true_outputs(bench.data.inputs)
+            assert outputs is not None
+            yield outputs
+
+
+def xor_coupled(seeds: list[int]) -> Iterator[np.ndarray]:
+    """Train exclusive or by coupled learning for all seeds; yield the output voltages (4, 2) of each."""
+    with hl.open_bench("xor-nmos") as bench:
+        one = xor_learner(bench, seeds)
+        x = np.tile(bench.data.inputs, (1, len(seeds)))
+        for _ in range(one.published.epochs):
+            one.epoch(x, np.arange(4))
+        yield from one.outputs(x).reshape(4, len(seeds), 2).transpose(1, 0, 2)
+
+
 def solve_xor(rule: str, seeds: list[int]) -> None:
     """Print for each seed of the initial gates whether exclusive or is solved: right, rms error at most 3 mV."""
-    good, right = 0, 0
-    for done, seed in enumerate(seeds, 1):
-        began = time.process_time()
-        with hl.open_bench("xor-nmos", {"train.seed": seed}) as bench:
-            data = bench.data
-            targets = np.asarray(data.targets)[:, 0]
-            if rule == "exact":
-                bench.train(record=False)
-                outputs = bench.network.true_outputs(data.inputs)
-            else:
-                one = learner("xor", bench, seed, None)
-                for _ in range(one.published.epochs):
-                    one.epoch(data.inputs, np.arange(4))
-                outputs = one.outputs(data.inputs)
-            difference = outputs[:, 0] - outputs[:, 1]
+    good, right, began = 0, 0, time.process_time()
+    with hl.open_bench("xor-nmos") as bench:
+        targets = np.asarray(bench.data.targets)[:, 0]
+    train = xor_exactly if rule == "exact" else xor_coupled
+    for done, (seed, outputs) in enumerate(zip(seeds, train(seeds), strict=True), 1):
+        difference = outputs[:, 0] - outputs[:, 1]
         rms = float(np.sqrt(((difference - targets) ** 2).mean()))
         classes = bool(((np.abs(difference + 0.087) < np.abs(difference)) == (targets < -0.04)).all())
         good, right = good + (classes and rms <= 3e-3), right + classes
         print(
-            f"xor, {rule}, seed {seed}: {'right' if classes else 'wrong'}, rms error {1e3 * rms:.2f} mV, "
-            f"{time.process_time() - began:.0f} s; so far {good} of {done} within 3 mV, {right} right",
+            f"xor, {rule}, seed {seed}: {'right' if classes else 'wrong'}, rms error {1e3 * rms:.2f} mV; "
+            f"so far {good} of {done} within 3 mV, {right} right, {time.process_time() - began:.0f} s",
             flush=True,
         )
 
@@ -258,17 +309,27 @@ def main() -> None:
     parser.add_argument("--splits", nargs="+", default=[str(k) for k in range(10)])
     parser.add_argument("--chips", nargs="*", type=int, default=[])
     parser.add_argument("--environment", type=Path, help="folder of the virtual environment with scikit-learn")
+    parser.add_argument("--epochs", nargs="*", type=int, default=[], help="coupled: where accuracies are shown")
+    parser.add_argument("--noise", type=float, help="read noise of chips in volts")
     asked = parser.parse_args()
     if asked.task == "seconds":
         from transistor_seconds import measure
 
-        measure()
+        measure([int(split) for split in asked.splits])
     elif asked.task == "xor":
         solve_xor(asked.rule, [int(seed) for seed in asked.splits])
     elif "published" in asked.splits and asked.environment is None:
         sys.exit("the published split is made by scikit-learn: give --environment")
     else:
-        classify(asked.task, asked.rule, asked.splits, asked.chips, asked.environment)
+        noise_V = NOISE[asked.task] if asked.noise is None else asked.noise
+
+        def train(rows: Split, seed: int, chip: int | None) -> int:
+            if asked.rule == "exact":
+                return exact(asked.task, rows, seed, chip, noise_V)
+            return coupled(asked.task, rows, seed, chip, asked.epochs, noise_V)
+
+        print(f"{asked.task}, rule {asked.rule}, read noise of chips {1e3 * noise_V:g} mV")
+        classify(asked.task, train, asked.splits, asked.chips, asked.environment)
 
 
 if __name__ == "__main__":

@@ -130,7 +130,11 @@ def test_report_is_drawn_into_the_run_folder_or_a_named_file(hwlearn, folder):
     run = next((folder / "runs").iterdir())
     ended = hwlearn("report", run.name)
     assert ended.code == 0
+    assert ended.out == [str(run.relative_to(folder) / "report.html")]
+    assert (run / "report.html").read_bytes().startswith(b"<!DOCTYPE html>")
+    assert hwlearn("report", run.name, "--format", "png").code == 0
     assert (run / "report.png").read_bytes().startswith(b"\x89PNG")
+    assert hwlearn("report", run.name, "--format", "docx").code == 2
     line = json.loads(hwlearn("report", run, "-o", "other.png", "--json").out[0])
     assert line["report"] == "other.png"
     assert (folder / "other.png").is_file()

@@ -215,7 +215,7 @@ def test_commands_work_on_a_read_only_folder_and_resume_is_refused_by_name(hwlea
         assert [row["status"] for row in rows] == ["interrupted"]
         ended = hwlearn("report", run.folder)
         assert ended.code == 0, ended.err
-        assert (folder / f"{run.name}-report.png").is_file()
+        assert (folder / f"{run.name}-report.html").is_file()
         refused(hwlearn("resume", run.folder), "cannot be written", "read-only", "copy it")
     finally:
         subprocess.run(["umount", "-l", "runs"], cwd=folder, check=True)

@@ -20,6 +20,8 @@ from hwlearn_sim.bench.network import VirtualNetwork
 NUDGE = hl.ResistorNudge(0.1, 1e-4)
 
 IMPLEMENTED_ONCE = {
+    "_repr_html_",
+    "_shown",
     *(
         "keep_superposition",
         "measure",

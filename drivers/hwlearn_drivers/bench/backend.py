@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 
+from hwlearn.arrays import IntArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.device_access import PulseLimits
 from hwlearn.errors import HwlearnError, InUseError
@@ -28,11 +29,12 @@ from hwlearn_drivers.bench.settings import (
     RowSettings,
 )
 from hwlearn_drivers.bench.terminals import Place
-from hwlearn_drivers.bench.wiring import check_drive, make_wiring
+from hwlearn_drivers.bench.wiring import check_drive, make_wiring, programmed_edges
 from hwlearn_drivers.claims.claim import check_unclaimed
 from hwlearn_drivers.claims.shutdown import OffTarget, off_in_stages, off_target
 from hwlearn_drivers.edges.device_edges import DEVICE_TOLERANCE, DeviceEdges
 from hwlearn_drivers.edges.edges import Edges, FixedEdges
+from hwlearn_drivers.edges.joined import JoinedEdges
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.inspection import Inspection, inspect_all, inspection
 from hwlearn_drivers.instrument.pace import Pace
@@ -261,6 +263,11 @@ def _open_edges(
         return DeviceEdges(tolerance, devices.read_voltage, pulsed=devices.pulses is not None)
     if not isinstance(wanted, ProgrammerSettings):
         return FixedEdges(topology, limits, wanted)
-    programmer = opened[wanted.programmer]
-    assert isinstance(programmer, ProgramsEdges), f"{programmer.name} says that it programs edges, and does not"
-    return programmer.open_edges(topology, limits)
+    parts: list[tuple[IntArray, Edges]] = []
+    for name, edges in programmed_edges(settings, topology).items():
+        programmer = opened[name]
+        assert isinstance(programmer, ProgramsEdges), (
+            f"{programmer.name} says that it programs edges, and does not"
+        )
+        parts.append((edges, programmer.open_edges(topology, limits, edges)))
+    return parts[0][1] if len(parts) == 1 else JoinedEdges(parts)

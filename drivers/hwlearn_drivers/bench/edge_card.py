@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import ClassVar
 
+from hwlearn.arrays import IntArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.network.edge_codes import CodeLaw
@@ -48,9 +49,9 @@ class CardOnBench(ProgramsEdges):
         """Maker, model, serial number, firmware and address, as the card reports them."""
         return self._card.identity.text(self._card.transport.name)
 
-    def open_edges(self, topology: Topology, limits: Limits) -> CardEdges:
+    def open_edges(self, topology: Topology, limits: Limits, edges: IntArray | None = None) -> CardEdges:
         """Return the edges of the network on the card."""
-        return CardEdges(self._card, topology, limits, self._law, self._places)
+        return CardEdges(self._card, topology, limits, self._law, self._places, edges)
 
     def halt(self, reopen: bool = True) -> None:
         """Do nothing: no code of a potentiometer is safer than another."""
@@ -107,9 +108,9 @@ class EdgeCardInstrument(EdgeCardSettings, InstrumentSettings):
         return (self.address,)
 
     @property
-    def programs_edges(self) -> bool:
-        """True."""
-        return True
+    def edge_unit(self) -> str:
+        """S, or V for a card of DACs at gates."""
+        return self.law.unit
 
     @property
     def has_outputs(self) -> bool:

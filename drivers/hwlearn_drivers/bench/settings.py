@@ -157,15 +157,21 @@ class DeviceSettings(Section):
 
 
 class ProgrammerSettings(Section):
-    """An instrument that sets the conductances.
+    """The instruments that set the conductances, or the gate voltages.
 
     Attributes
     ----------
-    programmer : str
-        Its name.
+    programmer : str or tuple of str
+        Name of the instrument that sets all edges; or names of several, each of which sets the edges whose values
+        have its unit: a card of potentiometers the resistors, a card of DACs the gates of transistors.
     """
 
-    programmer: InstrumentName
+    programmer: InstrumentName | Annotated[tuple[InstrumentName, ...], FROM_LIST, Field(min_length=1)]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all of them."""
+        return (self.programmer,) if isinstance(self.programmer, str) else self.programmer
 
 
 class BenchSettings(Section):
@@ -185,7 +191,7 @@ class BenchSettings(Section):
     superposition : path
         The file in which the check leaves its result.
     edges : ProgrammerSettings, "devices", quantity or tuple of quantities
-        An instrument that programs the edges, single devices that are reached through the matrix, or the
+        Instruments that program the edges, single devices that are reached through the matrix, or the
         conductance of fixed resistors.
     devices : DeviceSettings, optional
         For ``edges = "devices"``.

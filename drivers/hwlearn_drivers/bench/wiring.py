@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from hwlearn.arrays import IntArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError, closest
 from hwlearn.network.limits import Limits
@@ -70,7 +73,7 @@ def make_wiring(settings: BenchSettings, topology: Topology, limits: Limits) -> 
     rows = () if matrix is None else matrix.rows
     problems += _missing(terminals, topology)
     problems += _shorted([*terminals.values(), *rows], instruments)
-    problems += _programmer(settings, instruments)
+    problems += _programmer(settings, instruments, topology)
     problems += device_problems(settings, matrix, topology, limits)
     if problems:
         raise SetupError(_listed(problems))
@@ -242,18 +245,55 @@ def _shorted(ends: Iterable[Terminal | MatrixRow], instruments: Mapping[str, Ins
                 yield f"{place} is connected to two nodes, {node} and {at}; use two channels"
 
 
-def _programmer(settings: BenchSettings, instruments: Mapping[str, InstrumentSettings]) -> Iterator[str]:
+def programmed_edges(settings: BenchSettings, topology: Topology) -> dict[str, IntArray]:
+    """Return for each instrument that programs edges their numbers, of a bench file that has been checked.
+
+    One instrument programs all edges. Of several, each programs those whose values have its unit.
+    """
+    if not isinstance(settings.edges, ProgrammerSettings):
+        return {}
+    names = settings.edges.names
+    if len(names) == 1:
+        return {names[0]: np.arange(topology.n_edges)}
+    units = {one.name: one.edge_unit for one in settings.instruments}
+    found: dict[str, IntArray] = {}
+    for name in names:
+        own = [edges for parameter, edges in topology.parameters if parameter.unit == units.get(name)]
+        found[name] = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *own]))
+    return found
+
+
+def _programmer(
+    settings: BenchSettings, instruments: Mapping[str, InstrumentSettings], topology: Topology
+) -> Iterator[str]:
     if not isinstance(settings.edges, ProgrammerSettings):
         return
-    wanted = settings.edges.programmer
-    if wanted not in instruments:
-        hint = closest(wanted, list(instruments))
-        yield f"backend.edges.programmer = {wanted!r}: there is no such instrument{hint}; no edge can be set"
-    elif not instruments[wanted].programs_edges:
-        yield (
-            f"backend.edges.programmer = {wanted!r}: a {instruments[wanted].model} cannot set conductances; name "
-            "another instrument, or give the conductance of fixed edges"
-        )
+    names, units = settings.edges.names, [parameter.unit for parameter, _ in topology.parameters]
+    by_unit: dict[str, str] = {}
+    for wanted in names:
+        key = f"backend.edges.programmer = {wanted!r}"
+        one = instruments.get(wanted)
+        if one is None:
+            hint = closest(wanted, list(instruments))
+            yield f"{key}: there is no such instrument{hint}; no edge can be set"
+        elif one.edge_unit is None:
+            yield (
+                f"{key}: a {one.model} cannot set conductances; name another instrument, or give the conductance "
+                "of fixed edges"
+            )
+        elif one.edge_unit in by_unit:
+            yield f"{key}: {by_unit[one.edge_unit]} sets the values in {one.edge_unit} already; name one of them"
+        elif len(names) > 1 and one.edge_unit not in units:
+            yield f"{key}: it sets values in {one.edge_unit}, which no edge has; remove it"
+        else:
+            by_unit[one.edge_unit] = wanted
+    if len(names) > 1 and instruments.keys() >= set(names):
+        for parameter, _ in topology.parameters:
+            if parameter.unit not in by_unit:
+                yield (
+                    f"backend.edges.programmer: none of {', '.join(names)} sets a {parameter.name} in "
+                    f"{parameter.unit}; name an instrument that does"
+                )
 
 
 def _doubled(table: str, key: str, names: Sequence[str]) -> Iterator[str]:
@@ -274,14 +314,14 @@ def _uses(
         for role, place in end.places():
             found[place.instrument][role].setdefault(place.channel, end.name)
     on_rows = [place for row in rows for _, place in row.places()]
-    programmer = settings.edges.programmer if isinstance(settings.edges, ProgrammerSettings) else None
+    programmed = programmed_edges(settings, topology)
     return {
         name: ChannelUse(
             roles[Role.SOURCE],
             roles[Role.READ],
             roles[Role.NUDGE],
             roles[Role.SWITCH],
-            topology.n_edges if name == programmer else 0,
+            len(programmed.get(name, ())),
             *_lines(name, matrix, topology),
             frozenset(place.channel for place in on_rows if place.instrument == name),
         )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hwlearn.arrays import FloatArray
+from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.elements.three_terminal import CONDUCTANCE
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.network.edge_codes import Codes
@@ -16,7 +17,7 @@ from hwlearn.units import ROUNDING, format_quantity
 from hwlearn_drivers.declared.board import DeclaredBoard
 from hwlearn_drivers.declared.sections import EdgeSection
 from hwlearn_drivers.declared.template import Value, template
-from hwlearn_drivers.edges.edges import Edges
+from hwlearn_drivers.edges.edges import Edges, parameters_of
 from hwlearn_drivers.errors import OutputStateError
 
 _FIELDS = ("edge", "code", "any")
@@ -49,6 +50,8 @@ class DeclaredEdges(Edges):
     limits : Limits
     places : sequence of int or None
         Number on the board of each edge, in edge order; default: from the first one.
+    edges : ndarray of int, optional
+        Numbers of the edges that the board sets; default: all.
 
     Raises
     ------
@@ -63,15 +66,18 @@ class DeclaredEdges(Edges):
         topology: Topology,
         limits: Limits,
         places: Sequence[int] | None = None,
+        edges: IntArray | None = None,
     ) -> None:
         self._board, self._section, self._law = board, section, section.make_law()
-        topology.require_two_terminals(f"the edges of {board.name}")
+        if parameters_of(topology, edges) != [CONDUCTANCE]:
+            topology.require_two_terminals(f"the edges of {board.name}")
+        count = topology.n_edges if edges is None else len(edges)
         check_reach(section, limits, board.name)
         present = range(section.first, section.first + section.count)
-        chosen = list(present)[: topology.n_edges] if places is None else list(places)
-        if len(chosen) != topology.n_edges or len(set(chosen)) != len(chosen) or not set(chosen) <= set(present):
+        chosen = list(present)[:count] if places is None else list(places)
+        if len(chosen) != count or len(set(chosen)) != len(chosen) or not set(chosen) <= set(present):
             raise SetupError(
-                f"{topology.n_edges} edges need as many different places of {board.name}, which has "
+                f"{count} edges need as many different places of {board.name}, which has "
                 f"{section.first} to {present[-1]}"
             )
         self._index = np.array(chosen, dtype=np.intp) - section.first

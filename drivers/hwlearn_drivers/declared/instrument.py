@@ -88,9 +88,9 @@ class DeclaredInstrument(InstrumentSettings):
         return self.declaration.off is not None
 
     @property
-    def programs_edges(self) -> bool:
-        """Whether the protocol has an ``[edge]``."""
-        return self.declaration.edge is not None
+    def edge_unit(self) -> str | None:
+        """S if the protocol has an ``[edge]``."""
+        return None if self.declaration.edge is None else "S"
 
     def channel_roles(self, channel: str) -> frozenset[Role]:
         """Return the tables of the protocol that list a channel of this name."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from hwlearn.arrays import IntArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import LimitError, SetupError
 from hwlearn.network.limits import Limits
@@ -256,12 +257,12 @@ class DeclaredOnBench(OnSource, SetsVoltages, ReadsVoltages, ClosesSwitches, Pro
         if line:
             board.check_group(line, accepted)
 
-    def open_edges(self, topology: Topology, limits: Limits) -> DeclaredEdges:
+    def open_edges(self, topology: Topology, limits: Limits, edges: IntArray | None = None) -> DeclaredEdges:
         """Return the edges of the network on the board."""
         section = self.source.declaration.edge
         if section is None:
             raise SetupError(f"the protocol of {self.name} has no [edge]")
-        return DeclaredEdges(self.source, section, topology, limits, self._places)
+        return DeclaredEdges(self.source, section, topology, limits, self._places, edges)
 
     @property
     def _source(self) -> SourceSection:

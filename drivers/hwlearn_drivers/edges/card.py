@@ -11,14 +11,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from hwlearn.arrays import FloatArray
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import NetworkError, SetupError
 from hwlearn.network.edge_codes import CodeLaw, Codes
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Programmed
 from hwlearn.units import format_quantity
-from hwlearn_drivers.edges.edges import Edges
+from hwlearn_drivers.edges.edges import Edges, parameters_of
 from hwlearn_drivers.errors import GarbledReplyError, InstrumentError, LinkError, OutputStateError
 from hwlearn_drivers.instrument.instrument import Identity, Instrument
 from hwlearn_drivers.transport.blocks import decode_codes, encode_block, encode_codes
@@ -153,6 +153,8 @@ class CardEdges(Edges):
         Conductance, or gate voltage, of each code.
     places : iterable of int, optional
         Place on the card of each edge, in edge order; default 0, 1, 2, ...
+    edges : ndarray of int, optional
+        Numbers of the edges that the card sets; default: all.
 
     Raises
     ------
@@ -168,14 +170,17 @@ class CardEdges(Edges):
         limits: Limits,
         law: CodeLaw,
         places: Iterable[int] | None = None,
+        edges: IntArray | None = None,
     ) -> None:
-        (parameter, _), *others = topology.parameters
+        parameter, *others = parameters_of(topology, edges)
         if others or parameter.unit != law.unit:
-            names = " and ".join(one.name for one, _ in topology.parameters)
+            names = " and ".join(one.name for one in (parameter, *others))
             raise SetupError(
                 f"the edge card sets values in {law.unit} by its keys (full and wiper, linear, or gate), but the "
                 f"edges have a {names}; a card sets values of one kind"
+                + ("; on a bench of terminals, name a card for each kind in edges.programmer" if others else "")
             )
+        count = topology.n_edges if edges is None else len(edges)
         least, most = law.siemens_range
         low, high = limits.range_of(parameter)
         if low < least or high > most:
@@ -186,9 +191,8 @@ class CardEdges(Edges):
             )
         self._card, self._law = card, law
         present = card.read_codes()
-        chosen = list(range(topology.n_edges)) if places is None else [int(place) for place in places]
-        if len(chosen) != topology.n_edges or len(set(chosen)) != len(chosen):
-            count = topology.n_edges
+        chosen = list(range(count)) if places is None else [int(place) for place in places]
+        if len(chosen) != count or len(set(chosen)) != len(chosen):
             raise SetupError(f"{count} edges need {count} different places on the card, got {chosen}")
         if min(chosen) < 0 or max(chosen) >= len(present):
             raise SetupError(f"the card has places 0 to {len(present) - 1}, the edges need {chosen}")

@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwlearn.arrays import FloatArray
+from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.elements.three_terminal import Parameter
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
@@ -24,7 +25,7 @@ class Edges(ABC):
 
     @abstractmethod
     def program(self, conductances: FloatArray) -> Programmed:
-        """Set the edges to targets (E,) in siemens, which are within the limits."""
+        """Set the edges to targets (E,), siemens or volts, which are within the limits."""
 
     @abstractmethod
     def check(self) -> None:
@@ -43,6 +44,11 @@ class Edges(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close the link; the conductances do not change."""
+
+
+def parameters_of(topology: Topology, edges: IntArray | None) -> list[Parameter]:
+    """Return the trainable quantities of some edges; None stands for all edges."""
+    return [one for one, own in topology.parameters if edges is None or np.isin(edges, own).any()]
 
 
 class FixedEdges(Edges):

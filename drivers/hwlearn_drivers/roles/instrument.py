@@ -18,6 +18,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 
+from hwlearn.arrays import IntArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.network.limits import Limits
 from hwlearn_drivers.edges.edges import Edges
@@ -313,11 +314,13 @@ class ConnectsCrosspoints(BenchInstrument):
 
 
 class ProgramsEdges(BenchInstrument):
-    """An instrument that sets conductances."""
+    """An instrument that sets conductances, or gate voltages."""
 
     @abstractmethod
-    def open_edges(self, topology: Topology, limits: Limits) -> Edges:
-        """Return the edges of the network; closing them leaves the instrument open.
+    def open_edges(self, topology: Topology, limits: Limits, edges: IntArray | None = None) -> Edges:
+        """Return those edges of the network whose numbers are given; closing them leaves the instrument open.
+
+        None stands for all edges.
 
         Raises
         ------

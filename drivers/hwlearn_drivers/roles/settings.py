@@ -73,9 +73,9 @@ class InstrumentSettings(Section, ABC):
         return frozenset()
 
     @property
-    def programs_edges(self) -> bool:
-        """Whether it can set conductances (`Role.EDGES`)."""
-        return False
+    def edge_unit(self) -> str | None:
+        """Unit of the values of edges that it can set (`Role.EDGES`), ``"S"`` or ``"V"``; None if it sets none."""
+        return None
 
     @property
     def connects_crosspoints(self) -> bool:

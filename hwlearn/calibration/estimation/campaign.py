@@ -58,7 +58,8 @@ class EdgeCampaign:
     def __init__(
         self, terminals: TerminalSet, settings: CampaignSettings, readings: Sequence[Readings] = ()
     ) -> None:
-        self.terminals, self.settings = terminals, settings
+        self.terminals: TerminalSet = terminals
+        self.settings: CampaignSettings = settings
         self._layout = Unknowns.of(terminals.topology, settings.spreads.edge_offset_S is not None)
         self._readings: tuple[Readings, ...] = ()
         self._posterior: Posterior | None = None

@@ -35,13 +35,15 @@ class PulsedDevice:
     """
 
     def __init__(self, access: DeviceAccess, k: int, plan: PulsePlan) -> None:
-        self.access, self.k, self.plan = access, k, plan
+        self.access: DeviceAccess = access
+        self.k: int = k
+        self.plan: PulsePlan = plan
         self._limits = access.limits
         self._width = self._limits.width[1]
         self._log: list[tuple[float, float, float, float]] = []
         self._sigma = 0.0  # relative, of one reading
         self.ends: list[float] = [math.nan, math.nan]  # RESET, SET
-        self.retention = Trend(math.nan, math.nan)
+        self.retention: Trend = Trend(math.nan, math.nan)
 
     # --- reading and pulsing ------------------------------------------------------------------------
 

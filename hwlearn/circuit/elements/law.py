@@ -85,7 +85,7 @@ class Law(ThreeTerminal):
         name: str | None = None,
     ) -> None:
         self._function, self._parameter, self._scale = function, parameter, float(scale)
-        self.name = str(getattr(function, "__name__", "law")) if name is None else name
+        self.name: str = str(getattr(function, "__name__", "law")) if name is None else name
         self._low, self._high = (float(end) for end in volts)
         if not (math.isfinite(self._low) and math.isfinite(self._high) and self._low < self._high):
             raise CircuitError(

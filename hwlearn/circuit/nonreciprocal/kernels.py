@@ -13,6 +13,7 @@ One file because numba notices changes only in the file of the function that it 
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -44,37 +45,58 @@ _FEW = 8  # for each lane
 _SHARE = 20  # nodes are solved alone if they have at most 1 / _SHARE of the ends of all transistors
 _LEAST_EXPONENT = -40.0  # below, exp adds nothing to 1 in double precision
 
+# of exp: its series, and the logarithm of 2 in two parts, the first short enough that its multiples are exact
+_SERIES = tuple(1.0 / math.factorial(k) for k in range(13, -1, -1))
+_TWOS_PER_E = 1.0 / math.log(2.0)
+_LN2_HIGH = math.floor(math.log(2.0) * 2.0**32) / 2.0**32
+_LN2_LOW = float(Fraction("0.693147180559945309417232121458176568") - Fraction(_LN2_HIGH))
+_LOWEST_POWER = 60
+_POWERS = 2.0 ** np.arange(-_LOWEST_POWER, 440.0)
+
 
 def _junctions(lanes: Any, io: FloatArray, numbers: FloatArray, e: int, jumps: bool, far: BoolArray) -> None:
     """Replace the voltages from the body in _JD and _JS by currents, with slopes in _YD and _YS.
 
-    _BD and _BS hold where the junctions were linearised before, and then where they are.
+    _BD and _BS hold where the junctions were linearised before, and then where they are. Powers of e are computed
+    here, all lanes side by side: the nearest power of 2 from a table, times a series of the rest.
     """
     L = len(lanes)
     L = len(lanes)
     saturation, gmin, nVt = numbers[e, 7], numbers[e, 8], numbers[e, 9]
-    for k in range(2):
-        for s in range(k * L, (k + 1) * L):
-            v = io[_JD * L + s]
-            before = io[_BD * L + s]
+    leaps = False
+    for s in range(2 * L):
+        v = io[_JD * L + s]
+        leaps |= (v - io[_BD * L + s] > nVt) & (v > nVt)
+    if leaps:
+        for s in range(2 * L):
+            v, before = io[_JD * L + s], io[_BD * L + s]
             at = v
             if v - before > nVt and v > nVt:
                 base = max(before, 0.0)
                 at = base + nVt * math.log1p((v - base) / nVt)
                 if abs(at - v) > 1e-12 * (1.0 + abs(v)):
-                    far[s - k * L] = True
+                    far[s % L] = True
             io[_BD * L + s] = at
-            u = at / nVt
-            if u < _LEAST_EXPONENT or (jumps and u <= -3.0):
-                slope = gmin
-                current = gmin * at - saturation
-            else:
-                inside = min(u, MOST_EXPONENT)
-                rise = math.exp(inside)
-                slope = saturation / nVt * rise + gmin
-                current = saturation * ((rise - 1.0) + rise * (u - inside)) + gmin * at
-            io[_JD * L + s] = current + slope * (v - at)
-            io[_YD * L + s] = slope
+    else:
+        for s in range(2 * L):
+            io[_BD * L + s] = io[_JD * L + s]
+    least = -3.0 if jumps else _LEAST_EXPONENT
+    for s in range(2 * L):
+        v, at = io[_JD * L + s], io[_BD * L + s]
+        u = at / nVt
+        inside = u if u > _LEAST_EXPONENT else _LEAST_EXPONENT  # also where u is not a number
+        inside = inside if inside < MOST_EXPONENT else MOST_EXPONENT
+        twos = np.floor(inside * _TWOS_PER_E + 0.5)
+        rest = (inside - twos * _LN2_HIGH) - twos * _LN2_LOW
+        series = _SERIES[0]
+        for factor in _SERIES[1:]:
+            series = series * rest + factor
+        rise = series * _POWERS[int(twos) + _LOWEST_POWER]
+        blocks = u <= least
+        slope = gmin if blocks else saturation / nVt * rise + gmin
+        current = -saturation if blocks else saturation * ((rise - 1.0) + rise * (u - inside))
+        io[_JD * L + s] = (current + gmin * at) + slope * (v - at)
+        io[_YD * L + s] = slope
 
 
 def _from_body(lanes: Any, io: FloatArray, body: int) -> None:
@@ -286,12 +308,19 @@ def _solve_transposed(
 
 
 def _load(
-    lanes: Any, e: int, V: FloatArray, inner: FloatArray, before: FloatArray, edges: Any, io: FloatArray
+    lanes: Any,
+    e: int,
+    V: FloatArray,
+    inner: FloatArray,
+    before: FloatArray,
+    nodes: IntArray,
+    links: IntArray,
+    gates: FloatArray,
+    io: FloatArray,
 ) -> None:
     """Put terminals, inner unknowns, junctions and gate of a transistor into `io`."""
     L = len(lanes)
     L = len(lanes)
-    nodes, _, _, _, links, gates = edges
     a, b = nodes[0, e], nodes[1, e]
     for s in range(L):
         io[_VA * L + s] = V[a, s]
@@ -313,14 +342,14 @@ def _begin(
     """Fill the unknowns inside and the junctions for the start of a search; `warm` keeps the unknowns."""
     L = len(lanes)
     L = len(lanes)
-    nodes, _, _, numbers, links, _ = edges
+    nodes, _, _, numbers, links, gates = edges
     for e in range(nodes.shape[1]):
         if not warm:
             inner[e] = 0.0
             if links[e, 0] == FLOATING:
                 for s in range(L):
                     inner[e, 2, s] = min(V[nodes[0, e], s], V[nodes[1, e], s])
-        _load(lanes, e, V, inner, before, edges, io)
+        _load(lanes, e, V, inner, before, nodes, links, gates, io)
         for s in range(L):
             before[e, 0, s] = min(io[_JD * L + s], numbers[e, 6])
             before[e, 1, s] = min(io[_JS * L + s], numbers[e, 6])
@@ -332,15 +361,17 @@ def _evaluate(
     V: FloatArray,
     inner: FloatArray,
     before: FloatArray,
-    edges: Any,
+    nodes: IntArray,
+    numbers: FloatArray,
+    links: IntArray,
+    gates: FloatArray,
     io: FloatArray,
     far: BoolArray,
 ) -> None:
     """Evaluate a transistor; `io` holds the results."""
     L = len(lanes)
     L = len(lanes)
-    _, _, _, numbers, links, _ = edges
-    _load(lanes, e, V, inner, before, edges, io)
+    _load(lanes, e, V, inner, before, nodes, links, gates, io)
     _junctions(lanes, io, numbers, e, links[e, 2] != 0, far)
     for s in range(L):
         before[e, 0, s] = io[_BD * L + s]
@@ -348,11 +379,20 @@ def _evaluate(
     _transistor(lanes, io, numbers, e, links[e, 0], links[e, 1])
 
 
-def _add(lanes: Any, e: int, edges: Any, io: FloatArray, F: FloatArray, LU: FloatArray, fresh: bool) -> None:
+def _add(
+    lanes: Any,
+    e: int,
+    ends: IntArray,
+    places: IntArray,
+    links: IntArray,
+    io: FloatArray,
+    F: FloatArray,
+    LU: FloatArray,
+    fresh: bool,
+) -> None:
     """Add a transistor to the currents F that leave the free nodes, and to the matrix if `fresh`."""
     L = len(lanes)
     L = len(lanes)
-    _, ends, places, _, links, _ = edges
     a, b = ends[e, 0], ends[e, 1]
     aa, ab, ba, bb = places[e, 0], places[e, 1], places[e, 2], places[e, 3]
     body = links[e, 0]
@@ -413,7 +453,9 @@ def _move_inside(
     e: int,
     step: FloatArray,
     inner: FloatArray,
-    edges: Any,
+    ends: IntArray,
+    numbers: FloatArray,
+    links: IntArray,
     out: FloatArray,
     first: int,
     share: FloatArray,
@@ -422,7 +464,6 @@ def _move_inside(
     """Move the unknowns inside a transistor for the steps (n + 1, L) of the free nodes; note the longest."""
     L = len(lanes)
     L = len(lanes)
-    _, ends, _, numbers, links, _ = edges
     a, b = ends[e, 0], ends[e, 1]
     r, t = numbers[e, 10], numbers[e, 11]
     floats = links[e, 0] == FLOATING
@@ -499,7 +540,7 @@ def _relax(
     """
     L = len(lanes)
     edges, resistors, _, free, _, near = circuit
-    _, ends, _, _, links, _ = edges
+    nodes, ends, _, parameters, links, gates = edges
     starts, touching, starts_ohmic, touching_ohmic = near
     node = free[i]
     low, high, into, slope, share, moved, most = (
@@ -523,7 +564,7 @@ def _relax(
             slope[s] = loads[i, s]
         for m in range(starts[i], starts[i + 1]):
             e = touching[m]
-            _evaluate(lanes, e, V, inner, before, edges, io, far)
+            _evaluate(lanes, e, V, inner, before, nodes, parameters, links, gates, io, far)
             first = (m - starts[i]) * STORED * L
             for k in range(STORED * L):
                 around[first + k] = io[_ID * L + k]
@@ -566,7 +607,7 @@ def _relax(
             finished = finished and not far[s] and abs(change) <= 1e-9 * size[s]
         for m in range(starts[i], starts[i + 1]):
             first = (m - starts[i]) * STORED * L
-            _move_inside(lanes, touching[m], step, inner, edges, around, first, share, moved)
+            _move_inside(lanes, touching[m], step, inner, ends, parameters, links, around, first, share, moved)
         if finished:
             break
     step[i] = 0.0
@@ -644,6 +685,7 @@ def _search(
     L = len(lanes)
     L = len(lanes)
     edges, resistors, matrix, free, signs, _ = circuit
+    nodes, ends, places, parameters, links, gates = edges
     starts, columns, diagonal = matrix
     LU, F, size_of, w, stored, io, still, scratch, around = work
     n, K = len(free), edges[0].shape[1]
@@ -659,8 +701,8 @@ def _search(
         if fresh:
             LU[:] = 0.0
         for e in range(K):
-            _evaluate(lanes, e, V, inner, before, edges, io, far)
-            _add(lanes, e, edges, io, F, LU, fresh)
+            _evaluate(lanes, e, V, inner, before, nodes, parameters, links, gates, io, far)
+            _add(lanes, e, ends, places, links, io, F, LU, fresh)
             for m in range(STORED * L):
                 stored[e * STORED * L + m] = io[_ID * L + m]
         _add_resistors(lanes, V, resistors, F, LU, fresh)
@@ -695,7 +737,7 @@ def _search(
                 V[free[i], s] += share[s] * F[i, s]
         worst[:] = moved
         for e in range(K):
-            _move_inside(lanes, e, F, inner, edges, stored, e * STORED * L, share, worst)
+            _move_inside(lanes, e, F, inner, ends, parameters, links, stored, e * STORED * L, share, worst)
         near, finished = True, True
         for s in range(L):
             if over[s]:
@@ -787,12 +829,13 @@ def _settle(
     """Find the unknowns inside a transistor at V (N, L); `io` holds its results. False if they do not settle."""
     L = len(lanes)
     L = len(lanes)
+    nodes, ends, _, numbers, links, gates = edges
     far, moved, share, still, size = work
     for _ in range(60):
         far[:] = False
         moved[:] = 0.0
-        _evaluate(lanes, e, V, inner, before, edges, io, far)
-        _move_inside(lanes, e, still, inner, edges, io, _ID * L, share, moved)
+        _evaluate(lanes, e, V, inner, before, nodes, numbers, links, gates, io, far)
+        _move_inside(lanes, e, still, inner, ends, numbers, links, io, _ID * L, share, moved)
         settled = True
         for s in range(L):
             settled = settled and not far[s] and moved[s] <= SETTLED * size[s]
@@ -857,7 +900,7 @@ def gradient(
     L = len(lanes)
     edges, resistors, matrix, free, _, _ = circuit
     starts, columns, diagonal = matrix
-    nodes, ends, _, _, links, _ = edges
+    nodes, ends, places, _, links, _ = edges
     K, n = nodes.shape[1], len(free)
     LU, F, still = np.empty((len(matrix[1]) + 1, L)), np.empty((n + 1, L)), np.zeros((n + 1, L))
     w, stored, io = np.empty((n, L)), np.empty(K * STORED * L), np.zeros(_NUMBERS * L)
@@ -872,7 +915,7 @@ def gradient(
         for e in range(K):
             if not _settle(lanes, e, V[k], inside, before, edges, io, work):
                 return False
-            _add(lanes, e, edges, io, F, LU, True)
+            _add(lanes, e, ends, places, links, io, F, LU, True)
             for m in range(STORED * L):
                 stored[e * STORED * L + m] = io[_ID * L + m]
         _add_resistors(lanes, V[k], resistors, F, LU, True)
@@ -904,7 +947,7 @@ def gradient(
     return True
 
 
-_junctions = compiled(_junctions)
+_junctions = compiled(_junctions, contract=True)
 _from_body = compiled(_from_body)
 _transistor = compiled(_transistor, contract=True)
 _factor = compiled(_factor, contract=True)

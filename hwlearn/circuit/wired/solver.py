@@ -56,7 +56,8 @@ class WiredSolver:
     scale_V: Final = float("inf")
 
     def __init__(self, layout: Layout, general: OhmicSolver, swept: bool | None = None) -> None:
-        self.layout, self.general = layout, general
+        self.layout: Layout = layout
+        self.general: OhmicSolver = general
         self._g = general.siemens[: general.topology.n_edges]
         self._may_sweep = swept is not False and may_sweep(layout)
         if swept and not self._may_sweep:

@@ -21,7 +21,9 @@ from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import NetworkError, RunError, SetupError, closest
+from hwlearn.html_text import object_box
 from hwlearn.lab.bench.backends import check_guardian, check_terminals, find_backend, opened_network
 from hwlearn.lab.bench.companion import Companion, TrainingWishes
 from hwlearn.lab.bench.evaluation import Evaluation
@@ -35,15 +37,17 @@ from hwlearn.lab.bench.recipes import (
     make_subset,
     make_targets,
 )
+from hwlearn.lab.bench.shown import bench_facts
 from hwlearn.lab.bench_file.file import BenchFile, load_bench_file
 from hwlearn.lab.calibration.job import RECORD_NAME, CalibrationJob, CalibrationOptions
-from hwlearn.lab.data.loading import load_data
+from hwlearn.lab.data.loading import Data, load_data
 from hwlearn.learning.interrupt import request_stop
 from hwlearn.learning.records import Callback, History, Progress, Schedule
 from hwlearn.learning.scoring import Score, score_outputs
 from hwlearn.learning.subsets import ListedEdges
 from hwlearn.learning.training import Trainer
 from hwlearn.network.backend import Seeded, Simulated
+from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
 
 log = logging.getLogger("hwlearn")
@@ -72,14 +76,15 @@ class Bench:
     """
 
     def __init__(self, file: BenchFile, companion: Companion[Bench] | None = None) -> None:
-        self.file, self._companion = file, companion
+        self.file: BenchFile = file
+        self._companion = companion
         self.run_folder: Path | None = None
-        self.topology = file.topology()
-        self.limits = file.limits.build()
+        self.topology: Topology = file.topology()
+        self.limits: Limits = file.limits.build()
         self._backend, self._settings = find_backend(file.tables["backend"], file.where)
         check_guardian(self._backend, file)
         check_terminals(self._backend, self._settings, self.topology, self.limits, file)
-        self.data = load_data(file.data, file.folder, self.topology, self.limits)
+        self.data: Data = load_data(file.data, file.folder, self.topology, self.limits)
         self._cost = make_cost(file.train, self.data.classifies, self.data.pairs)
         self._targets = make_targets(file, self.data, self._cost, self.topology.n_outputs)
         make_rule(file.train)  # for its checks
@@ -99,6 +104,22 @@ class Bench:
         """
         named = {key.replace("__", ".", 1): value for key, value in keys.items()}
         return Bench(self.file.with_(overrides).with_(named), self._companion)
+
+    def __repr__(self) -> str:
+        return f"<Bench {self.file.name}: backend {self.file.backend.kind}, {self._state()}>"
+
+    def _repr_html_(self) -> str:
+        facts = [("state", self._state()), *bench_facts(self.file, self.data), *self.limits.facts()]
+        facts.append(("network", repr(self.topology)[1:-1]))
+        if self.run_folder is not None:
+            facts.append(("last run", str(self.run_folder)))
+        return object_box(f"Bench {self.file.name}", facts)
+
+    def _state(self) -> str:
+        """Return whether the network is open; nothing is contacted."""
+        if self._raw is not None and not self._raw.closed:
+            return "open"
+        return "closed" if self._closed or self._raw is not None else "not opened yet"
 
     def text(self) -> str:
         """Return the bench file as TOML with every default filled in; each run folder contains this text."""

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from hwlearn.lab.bench.backends import backend_settings
+from hwlearn.lab.bench_file.networks import NETWORKS
 from hwlearn.lab.bench_file.sections import (
-    NETWORKS,
     CalibrationSection,
     DataSection,
     LimitsSection,

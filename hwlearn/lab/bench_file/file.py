@@ -13,14 +13,13 @@ from pydantic import BaseModel
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError, TopologyError, closest
 from hwlearn.lab.bench_file.names import check_name
+from hwlearn.lab.bench_file.networks import NETWORKS, NetworkSection
 from hwlearn.lab.bench_file.sections import (
-    NETWORKS,
     SHIPPED_DATA,
     BackendSection,
     CalibrationSection,
     DataSection,
     LimitsSection,
-    NetworkSection,
     RunSection,
     SafetySection,
     TrainSection,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from hwlearn.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from hwlearn.lab.data.distortion import Distortion as Distortion
     from hwlearn.lab.data.features import Features as Features
     from hwlearn.lab.data.features import Selection as Selection
     from hwlearn.lab.data.files import read_npz as read_npz

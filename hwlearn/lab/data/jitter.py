@@ -1,4 +1,4 @@
-"""Noise that training adds to the inputs, drawn anew for every step."""
+"""Noise and distortions of the inputs in training, drawn anew for every step."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.lab.data.distortion import Distortion
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Jitter:
     """Gaussian noise on the input voltages of features, clipped to the range of each feature.
+
+    Features that are pixels may be distorted before.
 
     Attributes
     ----------
@@ -19,17 +22,21 @@ class Jitter:
         Standard deviation, lower and upper end of the range of the first F inputs (the features), in volts.
     negated : ndarray of int, shape (K,)
         Features whose negatives are the next K inputs. Inputs after those are constant.
+    distortion : Distortion, optional
+        Distortion of the F features as images.
     """
 
     sigma_V: FloatArray
     low_V: FloatArray
     high_V: FloatArray
     negated: IntArray
+    distortion: Distortion | None = None
 
     def __call__(self, inputs: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Return the inputs (S, n_in) in volts with noise; negatives follow their features."""
         n, k = len(self.sigma_V), len(self.negated)
-        noisy = inputs[:, :n] + self.sigma_V * rng.standard_normal((len(inputs), n))
+        features = inputs[:, :n] if self.distortion is None else self.distortion(inputs[:, :n], rng)
+        noisy = features + self.sigma_V * rng.standard_normal((len(inputs), n))
         shown = inputs.copy()
         shown[:, :n] = np.clip(noisy, self.low_V, self.high_V)
         shown[:, n : n + k] = -shown[:, self.negated]

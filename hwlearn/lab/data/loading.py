@@ -15,6 +15,7 @@ from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import DataError
 from hwlearn.lab.bench_file.sections import SHIPPED_DATA, DataSection
+from hwlearn.lab.data.distortion import Distortion
 from hwlearn.lab.data.features import Features, Selection
 from hwlearn.lab.data.files import read_csv, read_npz
 from hwlearn.lab.data.jitter import Jitter
@@ -52,7 +53,7 @@ class Data:
         Row numbers: rows to train on, rows that choose the best epoch, and rows that only the final score uses.
         The last two are empty unless the bench file sets fractions for them.
     jitter : Jitter or None
-        Noise that training adds to the inputs.
+        Noise and distortions of the inputs in training.
     scale : OutputScale or None
         Scale of the targets, for reports in the user's own unit.
     understood : tuple of str
@@ -136,7 +137,7 @@ def load_data(section: DataSection, folder: Path, topology: Topology, limits: Li
                 f"data.{key} = {fraction:g} of {len(targets)} samples{' in each class' if classes else ''} "
                 "rounds to no sample; use a larger fraction, or 0"
             )
-    jitter = _jitter(section, features) if section.jitter else None
+    jitter = _jitter(section, features) if section.jitter or section.distortion else None
     understood = (*features.understood, *_more_understood(features, scale, pairs, topology))
     return Data(inputs, targets, features.classes, train, validation, test, jitter, scale, understood, pairs)
 
@@ -240,7 +241,22 @@ def _jitter(section: DataSection, features: Features) -> Jitter:
     else:
         low, high = np.full(n, -section.amplitude), np.full(n, section.amplitude)
     negated = range(n) if section.encoding == "differential" else section.negated
-    return Jitter(section.jitter * (high - low), low, high, np.array(negated, dtype=np.int64))
+    sigma, distortion = section.jitter * (high - low), _distortion(section, n)
+    return Jitter(sigma, low, high, np.array(negated, dtype=np.int64), distortion)
+
+
+def _distortion(section: DataSection, features: int) -> Distortion | None:
+    """Return the distortion of the features as images."""
+    table = section.distortion
+    if table is None:
+        return None
+    rows, columns = table.image
+    if rows * columns != features:
+        raise DataError(
+            f"data.distortion.image = {table.image} has {rows * columns} pixels, but the data has {features} "
+            "features; give its rows and columns"
+        )
+    return Distortion(rows, columns, table.shift, table.turn, table.stretch, table.slant)
 
 
 def _ranges(values: FloatArray, ranges: Sequence[Sequence[float]] | None) -> tuple[FloatArray, FloatArray]:

@@ -29,7 +29,7 @@ def thresholded(shares: FloatArray, section: DataSection) -> FloatArray:
     """
     if section.thresholds is None or section.amplitude is None:
         raise DataError("data.encoding = 'thresholds' needs data.thresholds (their number) and data.amplitude")
-    for key in ("negated", "bias", "jitter"):
+    for key in ("negated", "bias", "jitter", "distortion"):
         if getattr(section, key):
             raise DataError(
                 f"data.{key} is not for data.encoding = 'thresholds', whose inputs have two voltages; remove it"

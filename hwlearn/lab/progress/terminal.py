@@ -20,11 +20,9 @@ _WIDE, _WIDEST = 100, 120  # columns from which the cost, and then the rate, is 
 
 def score_text(score: Score, scale: OutputScale | None = None) -> str:
     """Return a score as text: ``"accuracy 96.7 %"`` or ``"rms error 0.410 mV"``, with a scale also in its unit."""
-    if score.accuracy is not None:
-        return f"accuracy {100 * score.accuracy:.1f} %"
-    assert score.rms_error_V is not None
-    text = f"rms error {1e3 * score.rms_error_V:.3f} mV"
-    return text if scale is None else f"{text} = {scale.error_text(score.rms_error_V)}"
+    if scale is None or score.accuracy is not None or score.rms_error_V is None:
+        return str(score)
+    return f"{score} = {scale.error_text(score.rms_error_V)}"
 
 
 def outputs_on(bench: Bench) -> Callable[[], bool] | None:

@@ -79,7 +79,8 @@ class RunContents:
     """
 
     def __init__(self, folder: Path, db: sqlite3.Connection) -> None:
-        self.folder, self._db = folder, db
+        self.folder: Path = folder
+        self._db = db
 
     # --- facts --------------------------------------------------------------------------------------
 

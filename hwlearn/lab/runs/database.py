@@ -1,8 +1,8 @@
 """SQLite database of a run folder: schema, connection for writing, and rows of arrays.
 
-SQLite runs in WAL mode with ``synchronous=FULL`` while a run is recorded: a committed row survives a killed
-process and a power failure, and readers never wait. A run that has ended has no WAL: it is one file, which can be
-read on any medium. ``docs/runs.md`` describes every table.
+SQLite runs in WAL mode while a run is recorded: a committed row survives a killed process, and with
+``synchronous=FULL`` also a power failure. Readers never wait. A run that has ended has no WAL: it is one file,
+which can be read on any medium. ``docs/runs.md`` describes every table.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ FORMAT: Final = 2
 
 DATABASE: Final = "run.sqlite"
 
-SYNCHRONOUS = "FULL"
-"""When a commit waits for the disk, in words of SQLite: always, so that a committed row survives a power cut."""
+SYNCHRONOUS = {"full": "FULL", "normal": "NORMAL"}
+"""When a commit waits for the disk, as ``[run] synchronous`` and SQLite call it: always; or never, only the
+checkpoints that move some megabytes from the WAL to the database do. A power cut then costs the last commits, and
+never damages the database (https://www.sqlite.org/pragma.html#pragma_synchronous)."""
 
 _APPLICATION: Final = 0x68776C72
 """Application id in the file's header: "hwlr"."""
@@ -69,7 +71,7 @@ def create_database(
     """
     unfinished = folder / f"{DATABASE}.new"
     with closing(sqlite3.connect(unfinished)) as db:
-        db.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
+        db.execute(f"PRAGMA synchronous={SYNCHRONOUS['full']}")
         db.execute(f"PRAGMA application_id={_APPLICATION}")
         db.execute(f"PRAGMA user_version={FORMAT}")
         with db:
@@ -83,10 +85,14 @@ def create_database(
     unfinished.replace(folder / DATABASE)
 
 
-def connect(folder: Path) -> sqlite3.Connection:
-    """Return a connection for writing, in WAL mode; each commit waits until the data is on the disk.
+def connect(folder: Path, synchronous: str = "full") -> sqlite3.Connection:
+    """Return a connection for writing, in WAL mode; close it with `close_writer`.
 
-    Close it with `close_writer`.
+    Parameters
+    ----------
+    folder : Path
+    synchronous : str
+        Key of `SYNCHRONOUS`. Default: each commit waits until the data is on the disk.
 
     Raises
     ------
@@ -102,7 +108,7 @@ def connect(folder: Path) -> sqlite3.Connection:
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", timeout=10, uri=True)
     try:
         db.execute("PRAGMA journal_mode=WAL")
-        db.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
+        db.execute(f"PRAGMA synchronous={SYNCHRONOUS[synchronous]}")
     except BaseException:
         db.close()
         raise

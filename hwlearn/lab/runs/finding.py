@@ -10,6 +10,22 @@ from hwlearn.lab.runs.store import Run, runs_folder
 from hwlearn.lab.runs.views.filters import RunFilter
 
 
+class RunList(list[Run]):
+    """A list of runs that a notebook shows as a table."""
+
+    def __repr__(self) -> str:
+        shown = ", ".join(run.name for run in self[:_MOST_NAMED])
+        return f"[{shown}{', ...' if len(self) > _MOST_NAMED else ''}]"
+
+    def _repr_html_(self) -> str:
+        from hwlearn.lab.runs.views.shown import runs_table  # not needed to find runs
+
+        return runs_table(run.folder for run in self)
+
+
+_MOST_NAMED = 20
+
+
 def open_run(path_or_name: str | Path, folder: str | Path | None = None) -> Run:
     """Open a run for reading, also one that is being written or whose process was killed.
 
@@ -34,8 +50,8 @@ def open_run(path_or_name: str | Path, folder: str | Path | None = None) -> Run:
     return Run.open(path_or_name, None if folder is None else Path(folder))
 
 
-def runs(folder: str | Path | None = None, filters: str | Iterable[str] = ()) -> list[Run]:
-    """Return the runs of a folder, oldest first.
+def runs(folder: str | Path | None = None, filters: str | Iterable[str] = ()) -> RunList:
+    """Return the runs of a folder, oldest first; a notebook shows them as a table.
 
     Parameters
     ----------
@@ -52,7 +68,7 @@ def runs(folder: str | Path | None = None, filters: str | Iterable[str] = ()) ->
     """
     found = Run.all(runs_folder(folder))
     conditions = [filters] if isinstance(filters, str) else list(filters)
-    return chosen_runs(found, conditions)[0] if conditions else found
+    return RunList(chosen_runs(found, conditions)[0] if conditions else found)
 
 
 def chosen_runs(found: Sequence[Run], conditions: Iterable[str]) -> tuple[list[Run], int]:

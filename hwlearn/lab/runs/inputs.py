@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from hwlearn.circuit.elements.three_terminal import CONDUCTANCE
 from hwlearn.errors import RunError, SetupError
+from hwlearn.lab.runs.database import FORMAT
+from hwlearn.lab.runs.provenance import now, package_versions
+from hwlearn.lab.runs.variables import value_facts
 from hwlearn.storage.text_file import read_text
 from hwlearn.storage.toml_text import toml_tables, toml_text
 
 if TYPE_CHECKING:
+    from hwlearn.circuit.topology import Topology
     from hwlearn.lab.bench.bench import Bench
     from hwlearn.lab.data.loading import Data
 
@@ -79,6 +84,67 @@ def own_files(facts: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Return the run's own copies of files, as values of the keys of its bench file; missing ones are left out."""
     known = {item["key"]: item["name"] for item in facts.get("files") or () if item["name"] is not None}
     return {key: name for key, name in known.items() if (folder / name).is_file()}
+
+
+def identity(bench: Bench) -> dict[str, object]:
+    """Return the facts that identify a new run of a bench."""
+    # slow to import, and not needed to read a run
+    from hwlearn.lab.bench.recipes import make_cost
+    from hwlearn.lab.runs.forecast import kept_conductances
+
+    limits = bench.limits
+    names = bench.topology.names
+    hashes = {f"{name}_sha256": value for name, value in data_hashes(bench.data).items()}
+    return {
+        "format": FORMAT,
+        "bench": bench.file.name,
+        "backend": bench.file.backend.kind,
+        "dry_run": bench.file.is_dry_run,
+        "keep": bench.file.run.keep,
+        "conductances": kept_conductances(bench),
+        "synchronous": _synchronous(bench),
+        "seed": bench.file.train.seed,
+        "epochs_requested": bench.file.train.epochs,
+        "cost": type(make_cost(bench.file.train, bench.data.classifies)).__name__,
+        "topology": bench.topology.fingerprint,
+        "data": list(bench.data.understood),
+        "output_pairs": None if bench.data.pairs is None else [list(pair) for pair in bench.data.pairs.pairs],
+        "target_scale": None if bench.data.scale is None else bench.data.scale.facts(),
+        "nodes": bench.topology.n_nodes,
+        "ground": bench.topology.ground,
+        "node_names": None if names == tuple(f"n{k}" for k in range(len(names))) else list(names),
+        "limits": {
+            "voltage_V": limits.voltage,
+            "drop_V": limits.drop,
+            "nudge_V": limits.nudge,
+            "current_A": limits.current,
+            **({"conductance_S": list(limits.conductance)} if CONDUCTANCE.name in dict(limits.values) else {}),
+        },
+        "values": value_facts(bench.topology, limits),
+        **hashes,
+        "versions": package_versions(),
+        "created": now(),
+        "status": "created",
+    }
+
+
+def _synchronous(bench: Bench) -> str:
+    """Return when commits wait for the disk: always on hardware, whose readings cannot be had again."""
+    chosen = bench.file.run.synchronous
+    if chosen != "auto":
+        return chosen
+    return "normal" if bench.simulated else "full"
+
+
+def graph_arrays(topology: Topology) -> dict[str, np.ndarray]:
+    """Return the graph of a network as arrays."""
+    return {
+        "edges": topology.edges,
+        "inputs": topology.inputs,
+        "output_nodes": topology.outputs,
+        "fixed_edges": topology.fixed_edges,
+        "fixed_conductances": topology.fixed_conductances,
+    }
 
 
 def data_hashes(data: Data) -> dict[str, str]:

@@ -66,8 +66,8 @@ def reported_damage(folder: Path, what: str = "run") -> Iterator[None]:
         raise RunError(f"{what} {folder} cannot be read: {_one_line(error)}") from error
     except _DAMAGED as error:
         raise RunError(
-            f"{what} {folder} is damaged: {_one_line(error)}; if it was copied while it was being written, copy it "
-            "again, else restore it from a backup"
+            f"{what} {folder} is damaged: {_one_line(error)}; if it was copied while it was being written, copy "
+            "it again, else restore it from a backup"
         ) from error
 
 

@@ -54,7 +54,8 @@ class RunRecorder(Callback):
     records = True
 
     def __init__(self, run: Run, bench: Bench | None = None, note: str | None = None) -> None:
-        self.run, self._bench, self._note = run, bench, note
+        self.run: Run = run
+        self._bench, self._note = bench, note
         self._lock = FolderLock(run.folder, "run")
         self._db: sqlite3.Connection | None = None
         try:
@@ -64,7 +65,8 @@ class RunRecorder(Callback):
                 self._session = len(contents.sessions())
                 self._keep = str(contents.meta("keep"))
                 self._every_step = contents.meta("conductances") == "steps"
-            self._db = connect(run.folder)
+                synchronous = contents.meta("synchronous") or "full"  # earlier runs had no choice
+            self._db = connect(run.folder, str(synchronous))
         except BaseException as error:
             self.close()
             if isinstance(error, sqlite3.Error):
@@ -119,6 +121,8 @@ class RunRecorder(Callback):
             self._put_network(db)
             put_fact(db, "status", "running")
             put_fact(db, "started", now(), only_if_missing=True)
+            on = None if self._bench is None else "on" if has_instruments(self._bench) else "none"
+            put_fact(db, "outputs", on)
             for ended in ("ended", "result"):  # of an earlier, interrupted part
                 put_fact(db, ended, None)
             db.execute("DELETE FROM constants WHERE name = 'final'")
@@ -208,6 +212,11 @@ class RunRecorder(Callback):
                 yield db
         except sqlite3.Error as error:
             raise write_failure(self.run.folder, error) from error
+
+
+def has_instruments(bench: Bench) -> bool:
+    """Return whether an open bench has instruments, whose outputs may be on."""
+    return bool(bench.network.instruments) and not bench.file.is_dry_run
 
 
 def _drop_readings(db: sqlite3.Connection, epoch: int) -> None:

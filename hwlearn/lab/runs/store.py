@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwlearn.arrays import FloatArray
-from hwlearn.circuit.elements.three_terminal import CONDUCTANCE
 from hwlearn.errors import RunError
 from hwlearn.lab.runs.contents import RunContents, open_contents
 from hwlearn.lab.runs.database import (
@@ -27,9 +26,7 @@ from hwlearn.lab.runs.database import (
     write_failure,
 )
 from hwlearn.lab.runs.earlier import FORMAT_1
-from hwlearn.lab.runs.inputs import copy_files, data_hashes, new_folder, own_files
-from hwlearn.lab.runs.provenance import now, package_versions
-from hwlearn.lab.runs.variables import value_facts
+from hwlearn.lab.runs.inputs import copy_files, graph_arrays, identity, new_folder, own_files
 from hwlearn.learning.records import Epoch, Progress
 from hwlearn.learning.scoring import Score
 from hwlearn.storage.lock import is_locked
@@ -39,8 +36,8 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
-    from hwlearn.circuit.topology import Topology
     from hwlearn.lab.bench.bench import Bench
+    from hwlearn.lab.runs.report import ReportFormat
     from hwlearn.lab.runs.views.tables import TableName
 
 BENCH_FILE = "bench.toml"
@@ -64,6 +61,16 @@ class Run:
 
     folder: Path
 
+    def __repr__(self) -> str:
+        from hwlearn.lab.runs.views.shown import run_text
+
+        return run_text(self.folder)
+
+    def _repr_html_(self) -> str:
+        from hwlearn.lab.runs.views.shown import run_box
+
+        return run_box(self.folder)
+
     # --- create and find -------------------------------------------------------------------------
 
     @classmethod
@@ -86,8 +93,8 @@ class Run:
             files = copy_files(bench, folder)
             text = bench.text()
             (folder / BENCH_FILE).write_text(text, encoding="utf-8")
-            facts = _identity(bench) | {"settings": text, "files": files}
-            create_database(folder, facts, {"topology": _graph(bench.topology)})
+            facts = identity(bench) | {"settings": text, "files": files}
+            create_database(folder, facts, {"topology": graph_arrays(bench.topology)})
         except (OSError, sqlite3.Error) as error:
             raise RunError(f"cannot create a run folder in {runs}: {error}") from error
         return cls(folder)
@@ -311,6 +318,29 @@ class Run:
         with self.contents() as contents:
             return run_figure(contents)
 
+    def report(self, path: str | Path | None = None, kind: ReportFormat | None = None) -> Path:
+        """Write the report of the run and return its path; see ``hwlearn report``.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            Default: ``report.html`` in the run folder or, if that is read-only, a file named after the run in the
+            working folder.
+        kind : {"html", "png", "svg"}, optional
+            HTML is one file with all figures and tables, the others are the figure of `plot`. Default: by the
+            ending of the path, else HTML.
+
+        Raises
+        ------
+        RunError
+            If the run is damaged, or the ending of the path does not fit the format.
+        OSError
+            If the file cannot be written.
+        """
+        from hwlearn.lab.runs.report import write_report
+
+        return write_report(self, None if path is None else Path(path), kind)
+
     # --- writing ------------------------------------------------------------------------------------
 
     def set_meta(self, **facts: object) -> None:
@@ -345,55 +375,3 @@ def refuse_continuing(run: Run, contents: RunContents) -> None:
             f"run {run.name} was written in format {contents.meta('format')} by an earlier version: it can be "
             "listed and reported, but not continued; train again, or resume it with that version of hwlearn"
         )
-
-
-def _identity(bench: Bench) -> dict[str, object]:
-    """Return the facts that identify a new run."""
-    # slow to import, and not needed to read a run
-    from hwlearn.lab.bench.recipes import make_cost
-    from hwlearn.lab.runs.forecast import kept_conductances
-
-    limits = bench.limits
-    names = bench.topology.names
-    hashes = {f"{name}_sha256": value for name, value in data_hashes(bench.data).items()}
-    return {
-        "format": FORMAT,
-        "bench": bench.file.name,
-        "backend": bench.file.backend.kind,
-        "dry_run": bench.file.is_dry_run,
-        "keep": bench.file.run.keep,
-        "conductances": kept_conductances(bench),
-        "seed": bench.file.train.seed,
-        "epochs_requested": bench.file.train.epochs,
-        "cost": type(make_cost(bench.file.train, bench.data.classifies)).__name__,
-        "topology": bench.topology.fingerprint,
-        "data": list(bench.data.understood),
-        "output_pairs": None if bench.data.pairs is None else [list(pair) for pair in bench.data.pairs.pairs],
-        "target_scale": None if bench.data.scale is None else bench.data.scale.facts(),
-        "nodes": bench.topology.n_nodes,
-        "ground": bench.topology.ground,
-        "node_names": None if names == tuple(f"n{k}" for k in range(len(names))) else list(names),
-        "limits": {
-            "voltage_V": limits.voltage,
-            "drop_V": limits.drop,
-            "nudge_V": limits.nudge,
-            "current_A": limits.current,
-            **({"conductance_S": list(limits.conductance)} if CONDUCTANCE.name in dict(limits.values) else {}),
-        },
-        "values": value_facts(bench.topology, limits),
-        **hashes,
-        "versions": package_versions(),
-        "created": now(),
-        "status": "created",
-    }
-
-
-def _graph(topology: Topology) -> dict[str, np.ndarray]:
-    """Return the graph of a network as arrays."""
-    return {
-        "edges": topology.edges,
-        "inputs": topology.inputs,
-        "output_nodes": topology.outputs,
-        "fixed_edges": topology.fixed_edges,
-        "fixed_conductances": topology.fixed_conductances,
-    }

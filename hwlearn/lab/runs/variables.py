@@ -57,6 +57,7 @@ _READINGS: Final[Mapping[str, Variable]] = {
     "voltages": Variable("V", ("sample", "output"), "measured outputs"),
     "output_currents": Variable("A", ("sample", "output"), "currents into the outputs"),
     "nodes": Variable("V", ("sample", "node"), "measured node voltages"),
+    "saturated": Variable("1", ("sample", "output"), "readings at an end of the converter's range"),
 }
 
 
@@ -74,7 +75,7 @@ def variable(name: str, unit: str = "S") -> Variable:
         return replace(_KNOWN[name], unit=", ".join(f"cost/{one}" for one in unit.split(", ")))
     if name in _KNOWN:
         return _KNOWN[name]
-    found = re.fullmatch(r"(?P<phase>[a-z]+\d*)_(?P<reading>voltages|output_currents|nodes)", name)
+    found = re.fullmatch(r"(?P<phase>[a-z]+\d*)_(?P<reading>voltages|output_currents|nodes|saturated)", name)
     if found is None:
         return Variable("", (), "state of the optimizer or of the network, from which a training continues")
     reading = _READINGS[found["reading"]]

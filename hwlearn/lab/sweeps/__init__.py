@@ -1,4 +1,4 @@
-"""Sweeps: a bench trained for many values of its keys, or any function called for many points, in a durable table."""
+"""Sweeps: a bench trained for many values of its keys, or any function of many points, in a durable table."""
 
 from typing import TYPE_CHECKING
 

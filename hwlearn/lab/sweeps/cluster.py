@@ -1,4 +1,4 @@
-"""Run points on a Dask cluster by `Client.map`: that of a scheduler's address, or one of processes on this computer."""
+"""Run points on a Dask cluster by `Client.map`: of a scheduler's address, or of processes on this computer."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def cluster_outcomes(
 ) -> Iterator[Outcome]:
     """Run points on a cluster and yield what became of each.
 
-    Dask repeats a point whose worker was killed. After some kills it gives up that point and others that the worker
-    had; each of these is repeated after all others, alone, at most ``retries`` times.
+    Dask repeats a point whose worker was killed. After some kills it gives up that point and others that the
+    worker had; each of these is repeated after all others, alone, at most ``retries`` times.
 
     Raises
     ------
@@ -69,7 +69,9 @@ def _client(distributed: Any, cluster: Any, workers: int, stack: ExitStack) -> A
     """Return a client of a cluster, closed by the stack unless it was given."""
     if not isinstance(cluster, str):
         if not isinstance(cluster, distributed.Client):
-            raise SetupError(f"cluster is {cluster!r}; give 'local', an address such as tcp://host:8786, or a Client")
+            raise SetupError(
+                f"cluster is {cluster!r}; give 'local', an address such as tcp://host:8786, or a Client"
+            )
         return cluster
     if cluster == LOCAL:
         # a point whose worker was killed is repeated alone, not beside others again
@@ -86,7 +88,9 @@ def _client(distributed: Any, cluster: Any, workers: int, stack: ExitStack) -> A
         )
         return stack.enter_context(distributed.Client(made))
     if "://" not in cluster:
-        raise SetupError(f"cluster is {cluster!r}; give local, or the address of a scheduler such as tcp://host:8786")
+        raise SetupError(
+            f"cluster is {cluster!r}; give local, or the address of a scheduler such as tcp://host:8786"
+        )
     try:
         return stack.enter_context(distributed.Client(cluster, timeout=_CONNECT_S, set_as_default=False))
     except (OSError, TimeoutError) as error:
@@ -109,11 +113,13 @@ def _check_workers(client: Any) -> None:
     try:
         found = set(client.run(_version).values())
     except (ImportError, AttributeError) as error:
-        raise NetworkError(f"the workers of the cluster cannot import hwlearn: {error}; install it there") from error
+        raise NetworkError(
+            f"the workers of the cluster cannot import hwlearn: {error}; install it there"
+        ) from error
     if found != {hwlearn.__version__}:
         raise NetworkError(
-            f"the workers of the cluster have hwlearn {', '.join(sorted(found))}, here it is {hwlearn.__version__}; "
-            "install the same version"
+            f"the workers of the cluster have hwlearn {', '.join(sorted(found))}, here it is "
+            f"{hwlearn.__version__}; install the same version"
         )
 
 

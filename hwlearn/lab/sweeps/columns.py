@@ -72,7 +72,9 @@ def array_of(values: Sequence[Any]) -> np.ndarray:
     known = [value for value in values if value is not None]
     if all(isinstance(value, bool) for value in known) and len(known) == len(values):
         return np.array(values, dtype=bool)
-    if all(isinstance(value, int) and not isinstance(value, bool) for value in known) and len(known) == len(values):
+    if all(isinstance(value, int) and not isinstance(value, bool) for value in known) and len(known) == len(
+        values
+    ):
         return np.array(values)
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

@@ -69,7 +69,7 @@ def define(
     seeds: object = None,
     runs: Path | None = None,
 ) -> SweepDefinition:
-    """Return the definition of a sweep; every combination of values is checked as a bench. No hardware is contacted.
+    """Return the definition of a sweep; every combination of values is checked as a bench, without hardware.
 
     Parameters
     ----------
@@ -105,7 +105,9 @@ def define(
     for values in _combinations(axes):
         point = values if chosen is None else {**values, SEED: chosen[0]}
         checked.add(trained, values, point)
-    resolved = tuple(Axis(axis.key, tuple(checked.number(axis.key, value) for value in axis.values)) for axis in axes)
+    resolved = tuple(
+        Axis(axis.key, tuple(checked.number(axis.key, value) for value in axis.values)) for axis in axes
+    )
     for axis in resolved:
         refuse_repeated(axis.key, axis.values)
     return SweepDefinition(trained, resolved, chosen, checked.files, checked.hardware)
@@ -175,7 +177,9 @@ def _check_bench(bench: Bench) -> None:
     if bench.file.is_dry_run:
         raise SetupError(f"{bench.file.where}: a dry run measures nothing, so it cannot be swept; remove dry_run")
     if bench.file.tables["backend"].get("wire_log") is not None:
-        raise SetupError(f"{bench.file.where}: the points of a sweep cannot share backend.wire_log; remove the key")
+        raise SetupError(
+            f"{bench.file.where}: the points of a sweep cannot share backend.wire_log; remove the key"
+        )
 
 
 def _check_axes(axes: Sequence[Axis], own: Sequence[str], seeds: Sequence[int] | None) -> None:

@@ -29,8 +29,8 @@ def execute(
 ) -> None:
     """Call a function for every point of a table that is not done, and commit each result when it arrives.
 
-    A point that raises an error has failed; the others go on. Whatever ends this call, also Ctrl-C, the points that
-    are done stay in the table, and the same call continues.
+    A point that raises an error has failed; the others go on. Whatever ends this call, also Ctrl-C, the points
+    that are done stay in the table, and the same call continues.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ def execute(
     workers : int, optional
         Processes of this computer, each with one thread. Default: one for each core.
     cluster : str or distributed.Client, optional
-        ``"tcp://host:port"`` of a Dask scheduler, ``"local"`` for a Dask cluster of processes on this computer, or a
-        client. Needs the extra ``cluster``.
+        ``"tcp://host:port"`` of a Dask scheduler, ``"local"`` for a Dask cluster of processes on this computer, or
+        a client. Needs the extra ``cluster``.
     retry_failed : bool
         Whether points that failed run again.
     retries : int
@@ -81,8 +81,8 @@ def execute_here(
 ) -> None:
     """Call a function for one point after the other in this process, as hardware needs it.
 
-    A `NetworkError` of the function, or an error after which outputs may be on, ends the call: the point has failed,
-    and the points after it are not begun.
+    A `NetworkError` of the function, or an error after which outputs may be on, ends the call: the point has
+    failed, and the points after it are not begun.
 
     Raises
     ------
@@ -96,9 +96,7 @@ def _jobs(table: PointTable, retry_failed: bool) -> list[Job]:
     return [Job(row.number, row.point) for row in table.to_run(failed=retry_failed)]
 
 
-def _store(
-    outcomes: Iterator[Outcome], table: PointTable, on_outcome: Callable[[Outcome], None] | None
-) -> None:
+def _store(outcomes: Iterator[Outcome], table: PointTable, on_outcome: Callable[[Outcome], None] | None) -> None:
     early_exit.work_begins()
     with closing(outcomes):  # type: ignore[type-var]  # a generator, which ends its processes when it is closed
         for outcome in outcomes:

@@ -1,7 +1,7 @@
 """Axes of a sweep: keys of the bench file, each with the values that it takes.
 
-The text of an axis is ``KEY=VALUES``. Values are separated by commas, and each is a value as ``--set`` accepts it, or a
-range ``START:STOP:COUNT`` (equal steps, both ends included), or ``START:STOP:COUNT:log`` (equal ratios).
+The text of an axis is ``KEY=VALUES``. Values are separated by commas. Each is a value as ``--set`` accepts it, or
+a range ``START:STOP:COUNT`` (equal steps, both ends included), or ``START:STOP:COUNT:log`` (equal ratios).
 """
 
 from __future__ import annotations
@@ -186,7 +186,9 @@ def _range(parts: list[str], item: str, where: str) -> list[Any]:
     if logarithmic and parts[3] != "log":
         raise SetupError(f"{where}: {item!r} ends with {parts[3]!r}; the only word after the count is log")
     if not parts[2].isdecimal() or not 2 <= int(parts[2]) <= MOST_POINTS:
-        raise SetupError(f"{where}: the count of {item!r} is {parts[2]!r}; it must be a whole number of at least 2")
+        raise SetupError(
+            f"{where}: the count of {item!r} is {parts[2]!r}; it must be a whole number of at least 2"
+        )
     (start, unit), (stop, other) = _end(parts[0], where), _end(parts[1], where)
     if unit != other and not (unit is None and start == 0) and not (other is None and stop == 0):
         raise SetupError(f"{where}: the ends of {item!r} have different units; give both the same")
@@ -197,10 +199,8 @@ def _range(parts: list[str], item: str, where: str) -> list[Any]:
         raise SetupError(f"{where}: {item!r} starts and ends with the same value")
     steps = np.geomspace(start, stop, count) if logarithmic else np.linspace(start, stop, count)
     values = [start, *(float(f"{step:.{_DIGITS}g}") for step in steps[1:-1]), stop]
-    if unit is None and other is None and all(_is_whole(part) for part in parts[:2]):
-        if all(value == int(value) for value in values):
-            return [int(value) for value in values]
-    return values
+    whole = all(_is_whole(part) for part in parts[:2]) and all(value == int(value) for value in values)
+    return [int(value) for value in values] if whole else values
 
 
 def _is_whole(text: str) -> bool:

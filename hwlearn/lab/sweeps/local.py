@@ -1,11 +1,12 @@
 """Run points in processes of this computer, by loky, the pool of joblib.
 
-Each worker is a pool of one process, which has one point at a time. So a process that is killed names its point, and
-no other point is lost with it.
+Each worker is a pool of one process, which has one point at a time. So it is known which point a killed process
+had, and no other point is lost with it.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -93,9 +94,8 @@ class _Worker:
 
 
 def _pool() -> Any:
-    from joblib.externals.loky import ProcessPoolExecutor  # takes long to import
-
-    return ProcessPoolExecutor(max_workers=1, initializer=_begin, initargs=(os.getpid(),), env=ONE_THREAD)
+    loky = importlib.import_module("joblib.externals.loky")  # takes long to import
+    return loky.ProcessPoolExecutor(max_workers=1, initializer=_begin, initargs=(os.getpid(),), env=ONE_THREAD)
 
 
 def _begin(parent: int) -> None:
@@ -149,7 +149,9 @@ def _alone(function: PointFunction, crash: _Crash, retries: int) -> Iterator[Out
                 yield replace(ended, attempts=crash.times + 1)
                 return
             crash = replace(ended, times=crash.times + 1)
-        error = f"its process was killed in each of {crash.times} attempts ({crash.reason}); it may need more memory"
+        error = (
+            f"its process was killed in each of {crash.times} attempts ({crash.reason}); it may need more memory"
+        )
         yield Outcome(crash.job.number, None, error, crash.seconds, crash.times)
     finally:
         worker.end()

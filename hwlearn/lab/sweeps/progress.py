@@ -23,12 +23,12 @@ class SweepProgress:
         self._bar, self._name = bar, name
         self._failed = 0
 
-    def begin(self, counts: Mapping[Any, int]) -> Callable[[Outcome], None]:
+    def begin(self, counts: Mapping[Any, int], retry_failed: bool = False) -> Callable[[Outcome], None]:
         """Start with so many points of each status; return what receives each point that is done."""
-        self._failed = counts["failed"]
+        self._failed = 0 if retry_failed else counts["failed"]
         task = None
         if self._bar is not None:
-            done, total = counts["finished"] + counts["failed"], sum(counts.values())
+            done, total = counts["finished"] + self._failed, sum(counts.values())
             task = self._bar.add_task(self._name, total=total, completed=done, failed=self._text())
 
         def on_outcome(outcome: Outcome) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.runs.report import save_figure
 from hwlearn.lab.sweeps.definition import SweepDefinition, define, stored_definition
 from hwlearn.lab.sweeps.execution import execute, execute_here
-from hwlearn.lab.sweeps.grid import Axis
 from hwlearn.lab.sweeps.progress import progress_bar
 from hwlearn.lab.sweeps.sweep import RUNS, Sweep, open_sweep
 from hwlearn.lab.sweeps.table import DATABASE, Outcome, PointTable
@@ -38,8 +37,8 @@ def sweep(
     """Train a bench for every combination of values and seeds, and store one row for each in a table.
 
     Every combination is checked before the first training. A training that fails is a row with its error; the
-    others go on. Whatever ends the sweep, the finished points stay in its folder, and the same call with this folder
-    continues it.
+    others go on. Whatever ends the sweep, the finished points stay in its folder, and the same call with this
+    folder continues it.
 
     Parameters
     ----------
@@ -49,13 +48,13 @@ def sweep(
         Values by key of the bench file: ``{"train.rate": [0.02, 0.05], "backend.device_spread": "0:0.5:6"}``. Text
         is read as ``--grid`` reads it.
     seeds : int or iterable of int, optional
-        10 is the seeds 0 to 9. A seed is that of the training, of simulated devices and noise, and of the split into
-        training, validation and test rows. Points with equal seeds are equal in these, so that they are compared in
-        pairs. Unless given, the bench's own seeds.
+        10 is the seeds 0 to 9. A seed is that of the training, of simulated devices and noise, and of the split
+        into training, validation and test rows. Points with equal seeds are equal in these, so that they are
+        compared in pairs. Unless given, the bench's own seeds.
     overrides : iterable of str, or mapping
         Keys changed for all points, as in `hwlearn.open_bench`. A seed that is given here stays as it is.
     folder : str or Path, optional
-        Folder of the sweep. Default: a new one in ``./sweeps``. A sweep that it has is continued if it is the same.
+        Folder of the sweep. Default: a new one in ``./sweeps``. If it has this sweep already, that is continued.
     workers : int, optional
         Processes of this computer, each with one thread. Default: one for each core.
     cluster : str or distributed.Client, optional
@@ -87,10 +86,11 @@ def sweep(
     options = SweepOptions(workers, cluster, hardware, retry_failed)
     options.check(definition)
     points = definition.points()
-    with progress_bar(definition.trained.name, progress) as shown, PointTable(
-        place, definition.facts(), points
-    ) as table:
-        run_points(definition, table, options, shown.begin(table.counts()))
+    with (
+        progress_bar(definition.trained.name, progress) as shown,
+        PointTable(place, definition.facts(), points) as table,
+    ):
+        run_points(definition, table, options, shown.begin(table.counts(), retry_failed))
     return finished(place)
 
 
@@ -123,8 +123,9 @@ class SweepOptions:
                 "--hardware, in Python hardware=True, and runs one point at a time"
             )
         if self.hardware and (self.cluster is not None or self.workers not in (None, 1)):
-            raise SetupError("a sweep over hardware runs one point at a time in this process; leave out workers "
-                             "and cluster")
+            raise SetupError(
+                "a sweep over hardware runs one point at a time in this process; leave out workers and cluster"
+            )
 
 
 def run_points(

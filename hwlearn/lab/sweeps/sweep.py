@@ -116,10 +116,10 @@ class Sweep:
         """
         if table not in ("points", "curves"):
             raise RunError(f"there is no table {table!r}; the tables are: points, curves")
-        pandas = extra_module("pandas", "data", "to_pandas")
+        module = extra_module("pandas", "data", "to_pandas")
         rows = self.rows()
         columns = table_columns(rows) if table == "points" else curve_columns(rows)
-        frame: pandas.DataFrame = pandas.DataFrame({name: array_of(values) for name, values in columns.items()})
+        frame: pandas.DataFrame = module.DataFrame({name: array_of(values) for name, values in columns.items()})
         return frame.set_index("point") if table == "points" else frame.set_index(["point", "epoch"])
 
     def to_xarray(self) -> xarray.Dataset:
@@ -132,7 +132,7 @@ class Sweep:
         SetupError
             If xarray (extra ``data``) is not installed.
         """
-        xarray = extra_module("xarray", "data", "to_xarray")
+        module = extra_module("xarray", "data", "to_xarray")
         axes: dict[str, list[Any]] = self.axes
         if self.seeds is not None:
             axes[SEED] = self.seeds
@@ -140,7 +140,7 @@ class Sweep:
         variables = _grids(rows, axes, shape)
         coordinates = {key: array_of([_coordinate(value) for value in values]) for key, values in axes.items()}
         attributes = {"bench": self.definition.get("bench", ""), "status": self.status}
-        found: xarray.Dataset = xarray.Dataset(variables, coordinates, attributes)
+        found: xarray.Dataset = module.Dataset(variables, coordinates, attributes)
         for name in found.variables:
             found[name].attrs.update(_attributes(str(name)))
         return found
@@ -151,8 +151,8 @@ class Sweep:
         Parameters
         ----------
         score : str, optional
-            A column of numbers of `to_pandas`, such as ``"true_rms_error_V"``. Default: the measured accuracy, else
-            the measured rms error.
+            A column of numbers of `to_pandas`, such as ``"true_rms_error_V"``. Default: the measured accuracy,
+            else the measured rms error.
         where : mapping of str to value, optional
             Values of the other axes, such as ``{"train.rate": 0.05}``.
 

@@ -111,9 +111,7 @@ class PointTable:
         If the folder has a table of another definition, another process is writing it, or it cannot be written.
     """
 
-    def __init__(
-        self, folder: Path, definition: Mapping[str, Any], points: Sequence[Mapping[str, Any]]
-    ) -> None:
+    def __init__(self, folder: Path, definition: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> None:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)

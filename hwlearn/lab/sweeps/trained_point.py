@@ -55,7 +55,7 @@ class TrainedPoint:
         return Bench(changed.with_(keys)) if keys else bench
 
     def seed_keys(self, bench: Bench, seed: int) -> dict[str, int]:
-        """Return the keys that a seed sets: of training, simulated devices and noise, and the split of the data."""
+        """Return the keys that a seed sets: of training, simulated devices and noise, and split of the data."""
         keys = ["train.seed", *(text.partition("=")[0] for text in bench.seed_keys(seed))]
         if _is_split(bench.file):
             keys.append("data.split_seed")

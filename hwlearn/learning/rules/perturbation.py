@@ -36,8 +36,10 @@ class SPSA(Rule):
             raise SetupError(f"SPSA repeats is {repeats!r}; it must be a whole number of at least 1")
         if not is_count(seed, 0):
             raise SetupError(f"SPSA seed is {seed!r}; it must be a whole number of at least 0")
-        self.perturbation, self.repeats = perturbation, repeats
-        self.seed, self._drawn = seed, 0
+        self.perturbation: float = perturbation
+        self.repeats: int = repeats
+        self.seed: int = seed
+        self._drawn = 0
 
     def resume(self, gradients: int) -> None:
         """Continue the sequence of directions after this many gradients."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
@@ -81,13 +82,18 @@ class Rule(ABC):
         """Continue the sequence of random numbers after this many gradients."""
 
 
-def named_readings(prefix: str, readout: Readout | None) -> dict[str, FloatArray]:
-    """Return the readings of a phase, with the phase as prefix of their names."""
+def named_readings(prefix: str, readout: Readout | None) -> dict[str, Any]:
+    """Return the readings of a phase, with the phase as prefix of their names.
+
+    ``saturated`` marks the readings at an end of the converter's range; it is left out where there are none.
+    """
     if readout is None:
         return {}
-    fields = {
+    fields: dict[str, Any] = {
         "voltages": readout.voltages,
         "output_currents": readout.output_currents,
         "nodes": readout.nodes,
     }
+    if readout.saturated is not None and readout.saturated.any():
+        fields["saturated"] = readout.saturated
     return {f"{prefix}_{name}": array for name, array in fields.items() if array is not None}

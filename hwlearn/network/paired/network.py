@@ -60,14 +60,15 @@ class PairedNetwork(Network):
 
     def __init__(self, free: Network, clamped: Network, *, contrast_bias: ArrayLike = 0.0) -> None:
         check_copies(free, clamped)
-        self.has_any_values = free.has_any_values and clamped.has_any_values
+        self.has_any_values: bool = free.has_any_values and clamped.has_any_values
         resolution = max(free.resolution, clamped.resolution)
         super().__init__(
             free.topology, narrower(free.limits, clamped.limits), clamped.nudges, resolution=resolution
         )
-        self.free, self.clamped = free, clamped
+        self.free: Network = free
+        self.clamped: Network = clamped
         self._nudged = ClampedCopy(clamped)
-        self.periods = 0
+        self.periods: int = 0
         self._bias = _offsets(contrast_bias, self.topology.n_edges)
         self._alike = True
         self._use = PairUse(free._use, clamped._use)

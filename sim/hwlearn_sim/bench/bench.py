@@ -21,6 +21,7 @@ from hwlearn_sim.bench.gpib import adapter_servers, gpib_address
 from hwlearn_sim.bench.kinds.kind import Surroundings
 from hwlearn_sim.bench.kinds.registry import kind_of_placed
 from hwlearn_sim.board.board import VirtualBoard
+from hwlearn_sim.devices.faults import EdgeFault
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.model import DeviceModel
 from hwlearn_sim.devices.programmed import Devices
@@ -116,7 +117,7 @@ class VirtualBench:
             programmed |= edges
             whole, own = kind.extend(placed, whole, seed)
             added.append(own)
-        self.plane = AnalogPlane(whole, devices.written(nominal))
+        self.plane: AnalogPlane = AnalogPlane(whole, devices.written(nominal))
         self._pulsed: PulsedEdges | None = None
         if memristors is not None:
             self._pulsed = PulsedEdges(self.plane, topology.edges, memristors, first_is_positive)
@@ -247,6 +248,15 @@ class VirtualBench:
         ]
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the instruments."""
+        return tuple(self._placed)
+
+    def placed(self, name: str) -> Placed:
+        """Return how an instrument was placed."""
+        return self._placed[name][1]
+
+    @property
     def edge_laws(self) -> dict[str, str]:
         """The law of the edges of each card and board, as keys of the table ``edges`` of a bench file."""
         laws = {name: kind.edge_law(placed) for name, (kind, placed) in self._placed.items()}
@@ -266,6 +276,11 @@ class VirtualBench:
         place = self._placed[name][1].gpib
         return self._servers[name].address if place is None else gpib_address(self._servers[name], place.address)
 
+    def settle(self, name: str) -> None:
+        """Wait until an instrument has executed everything that clients have sent so far."""
+        if name in self._servers:
+            self._servers[name].settle()
+
     def instrument(self, name: str) -> VirtualInstrument:
         """Return an instrument, bypassing its connection; for tests."""
         return self._instruments[name]
@@ -277,6 +292,20 @@ class VirtualBench:
     def faults(self, name: str) -> Faults:
         """Return the faults of an instrument's connection, for injecting more."""
         return self._placed[name][1].faults
+
+    def fail_edges(self, fault: EdgeFault) -> None:
+        """Let edges fail now, whatever ``fault.at_step`` is; for tests of what happens then.
+
+        Raises
+        ------
+        SetupError
+            If an edge does not exist or has no conductance, or the edges are memristors.
+        """
+        if self._pulsed is not None:
+            raise SetupError(
+                "memristors cannot be made to fail; choose stuck_fraction or endurance of the devices"
+            )
+        self.plane.set_conductances(self._devices.fail(fault, self.plane.conductances))
 
     # --- state --------------------------------------------------------------------------------------
 

@@ -15,8 +15,8 @@ from hwlearn.network.network import Network
 from hwlearn.network.nudges import DriveKind
 from hwlearn.quantities import FROM_LIST, FilePath, NonNegative, NonNegativeVolts, Section, Seed, Share
 from hwlearn_drivers.bench.backend import BenchBackend
-from hwlearn_drivers.bench.settings import BenchSettings, ProgrammerSettings
-from hwlearn_drivers.bench.wiring import make_wiring
+from hwlearn_drivers.bench.settings import BenchSettings
+from hwlearn_drivers.bench.wiring import make_wiring, programmed_edges
 from hwlearn_sim.bench.bench import VirtualBench
 from hwlearn_sim.bench.kinds.kind import Site
 from hwlearn_sim.bench.kinds.registry import place
@@ -114,8 +114,8 @@ class VirtualMixedSettings(Section):
         """
         drivers = BenchSettings(**self.table(limits))
         wiring = make_wiring(drivers, topology, limits)
-        programmer = drivers.edges.programmer if isinstance(drivers.edges, ProgrammerSettings) else None
-        site = Site(topology, wiring, programmer, self.wire, self.gain, self.offset, self.read_noise)
+        programmed = {name: tuple(edges.tolist()) for name, edges in programmed_edges(drivers, topology).items()}
+        site = Site(topology, wiring, programmed, self.wire, self.gain, self.offset, self.read_noise)
         ranges = limits.ranges(topology)
         memristors = self._memristors(drivers, topology)
         middle = ranges.at(np.full(topology.n_edges, 0.5), ranges.is_log)

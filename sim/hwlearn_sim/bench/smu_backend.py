@@ -172,7 +172,10 @@ def _parameter(topology: Topology) -> Parameter:
     (parameter, _), *others = topology.parameters
     if others:
         names = " and ".join([parameter.name, *(one.name for one, _ in others)])
-        raise SetupError(f"virtual-smu has one edge card, but the edges have a {names}; use the backend 'sim'")
+        raise SetupError(
+            f"virtual-smu has one edge card, but the edges have a {names}; use the backend 'sim', "
+            "or 'virtual-bench' with a card for each"
+        )
     return parameter
 
 

@@ -111,7 +111,8 @@ class VirtualBoard:
         record: BoardRecord,
         seed: int = 0,
     ) -> None:
-        self.controller, self.record = controller, record
+        self.controller: Controller = controller
+        self.record: BoardRecord = record
         self._circuit, self._devices, self._parts = circuit, devices, parts
         self._lock = threading.RLock()
         self._applied: tuple[int, list[int]] | None = None
@@ -160,6 +161,13 @@ class VirtualBoard:
         """Continue the noise from a state (6,)."""
         with self._lock:
             self.controller.restore_noise(state)
+
+    def power_cycle(self) -> None:
+        """Switch the board off and on again: it boots, and its edges are as the firmware sets them then."""
+        with self._lock:
+            self.controller.power_on()
+            self._move_edges(self.controller.edge_codes())
+            self._apply()
 
     # --- probes -------------------------------------------------------------------------------------
 

@@ -95,8 +95,10 @@ class DeviceArray(DeviceAccess):
         if scheme not in ("V/2", "V/3", "isolated"):
             raise SetupError(f"scheme is {scheme!r}; known are V/2, V/3 and isolated")
         super().__init__(n, limits)
-        self.rows, self.columns, self.scheme = rows, columns, scheme
-        self.readout = DeviceReadout() if readout is None else readout
+        self.rows: int = rows
+        self.columns: int = columns
+        self.scheme = scheme
+        self.readout: DeviceReadout = DeviceReadout() if readout is None else readout
         self._devices, self._rng = devices, rng
         self._read_voltage = 0.0
         self._all = np.arange(n)

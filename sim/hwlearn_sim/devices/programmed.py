@@ -8,6 +8,7 @@ from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.errors import SetupError
 from hwlearn.network.simulation import State
+from hwlearn_sim.devices.faults import EdgeFault
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.state import generator_states, restore_generators, restored
 
@@ -58,13 +59,10 @@ class Devices:
             if not 0 <= edge < n_edges:
                 raise SetupError(f"stuck edge {edge} does not exist; the edges are 0 to {n_edges - 1}")
             self._stuck[edge] = value
-        self._faults, self._programmings = imperfections.faults, 0
-        missing = [edge for fault in self._faults for edge in fault.edges if edge >= n_edges]
-        if missing:
-            raise SetupError(f"edge {missing[0]} of a fault does not exist; the edges are 0 to {n_edges - 1}")
-        for fault in self._faults:
-            if self._is_conductance is not None and not self._is_conductance[np.asarray(fault.edges)].all():
-                fault.require_no_conductance()
+        self._programmings, self._has_failed = 0, False
+        self._faults: tuple[EdgeFault, ...] = ()
+        for fault in imperfections.faults:
+            self.schedule(fault)
 
     @property
     def stuck(self) -> BoolArray:
@@ -74,16 +72,47 @@ class Devices:
     def state(self) -> dict[str, np.ndarray]:
         """Return the generator of the write noise, and with faults what has failed so far."""
         state: dict[str, np.ndarray] = {"writes": generator_states([self._writes])}
-        if self._faults:
+        if self._faults or self._has_failed:
             state |= {"stuck": self._stuck.copy(), "programmings": np.array([self._programmings])}
         return state
 
     def restore(self, state: State) -> None:
         """Continue from a state."""
         restore_generators([self._writes], state["writes"])
-        if self._faults:
+        if self._faults or "stuck" in state:
             self._stuck = restored(self._stuck, state["stuck"])
             self._programmings = int(state["programmings"][0])
+
+    def schedule(self, fault: EdgeFault) -> None:
+        """Let edges fail at a later programming.
+
+        Raises
+        ------
+        SetupError
+            If an edge does not exist or has no conductance, or that programming is over.
+        """
+        self._check(fault)
+        if fault.at_step < self._programmings:
+            raise SetupError(
+                f"at_step of a fault is {fault.at_step}, but the edges were programmed {self._programmings} times "
+                f"already; it must be {self._programmings} or more"
+            )
+        self._faults = (*self._faults, fault)
+
+    def fail(self, fault: EdgeFault, present: FloatArray) -> FloatArray:
+        """Let edges fail now; take all true values (E,) and return them as they are then. Raises as `schedule`."""
+        self._check(fault)
+        self._stuck[np.asarray(fault.edges)] = fault.values(present)
+        self._has_failed = True
+        return np.where(np.isnan(self._stuck), present, self._stuck)
+
+    def _check(self, fault: EdgeFault) -> None:
+        n_edges = len(self._stuck)
+        missing = [edge for edge in fault.edges if edge >= n_edges]
+        if missing:
+            raise SetupError(f"edge {missing[0]} of a fault does not exist; the edges are 0 to {n_edges - 1}")
+        if self._is_conductance is not None and not self._is_conductance[np.asarray(fault.edges)].all():
+            fault.require_no_conductance()
 
     def begin_programming(self, present: FloatArray) -> None:
         """Count a programming, and let edges fail whose fault is due; ``present`` are all values (E,) now."""

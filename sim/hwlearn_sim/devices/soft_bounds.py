@@ -169,7 +169,7 @@ class SoftBounds(DeviceModel):
         )
         if not retention_s > 0:
             raise SetupError(f"retention_s is {retention_s}; it must be positive")
-        self.law = _population(law, n, drawn, device_spread)
+        self.law: SoftBoundsLaw = _population(law, n, drawn, device_spread)
         self._cycles, self._cycle_spread = cycles, cycle_spread
         self._retention_s, self._walk = retention_s, walk_per_sqrt_hour
         # pristine devices have a low conductance, somewhat above the bound

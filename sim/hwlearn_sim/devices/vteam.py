@@ -208,7 +208,7 @@ class Vteam(DeviceModel):
             name: spread(drawn, float(getattr(law, name)), share * device_spread, n)
             for name, share in shares.items()
         }
-        self.law = replace(law, **values)
+        self.law: VteamLaw = replace(law, **values)
         self._cycles, self._cycle_spread, self._retention_s = cycles, cycle_spread, retention_s
         # pristine devices are nearly off
         self._w = 1.0 - drawn.uniform(0.02, 0.2, n)

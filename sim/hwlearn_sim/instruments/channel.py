@@ -91,13 +91,16 @@ class VirtualChannel:
         rng: np.random.Generator,
         meters: Meters,
     ) -> None:
-        self.capability, self.clock, self.label = capability, clock, connection.label
+        self.capability: ChannelCapability = capability
+        self.clock: Clock = clock
+        self.label: str = connection.label
         plane, node = connection.plane, connection.node
         if node is None:
             # an unconnected channel is connected to an open end of a separate plane
             plane, node = AnalogPlane(_UNCONNECTED, [0.0]), 1
         self._plane, self._terminal = plane, plane.attach(node, connection.label)
-        self.generator, self._noise = rng, meters.noise
+        self.generator: np.random.Generator = rng
+        self._noise = meters.noise
         self.forced: Literal["over-range", "compliance"] | None = None
         self.quirks: set[Quirk] = set()
         self.line_Hz = LINE_HZ
@@ -105,7 +108,7 @@ class VirtualChannel:
         # always drawn, so that one spread does not change the values of the other
         self._meter_errors = meters.converter_errors(rng)
         self._source_errors = meters.converter_errors(rng)
-        self.settings = self._defaults()
+        self.settings: ChannelState = self._defaults()
         self.apply()
 
     def _defaults(self) -> ChannelState:

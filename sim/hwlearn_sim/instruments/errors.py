@@ -57,7 +57,7 @@ class VirtualInstrumentError(Exception):
 
     def __init__(self, code: int, text: str | None = None) -> None:
         self.code = code
-        self.text = STANDARD[code] if text is None else text
+        self.text: str = STANDARD[code] if text is None else text
         super().__init__(f"{code}: {self.text}")
 
 

@@ -26,8 +26,8 @@ class Clock:
     """
 
     def __init__(self, real: bool = False) -> None:
-        self.real = real
-        self.seconds = 0.0
+        self.real: bool = real
+        self.seconds: float = 0.0
 
     def reset(self) -> None:
         """Set the time to zero."""
@@ -78,9 +78,9 @@ class VirtualInstrument(ABC):
 
     def __init__(self, identity: str, error_capacity: int, clock: Clock | None = None) -> None:
         self.identity = identity
-        self.errors = ErrorQueue(error_capacity)
-        self.clock = Clock() if clock is None else clock
-        self.lock = threading.RLock()
+        self.errors: ErrorQueue = ErrorQueue(error_capacity)
+        self.clock: Clock = Clock() if clock is None else clock
+        self.lock: threading.RLock = threading.RLock()
 
     def execute(self, message: bytes) -> bytes:
         """Execute one message without its terminator; return the complete reply, or nothing.

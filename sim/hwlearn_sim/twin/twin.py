@@ -19,6 +19,7 @@ from hwlearn.network.network import Network, Programmed, Readout
 from hwlearn.network.nudges import DriveKind, OutputDrive
 from hwlearn.network.simulation import Simulation, State, part, prefixed
 from hwlearn.units import ROUNDING, format_quantity
+from hwlearn_sim.devices.faults import EdgeFault
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.devices.state import generator_states, restore_generators, restored
@@ -114,7 +115,8 @@ class KirchhoffTwin(Network):
         if not (math.isfinite(reading_s) and reading_s >= 0):
             raise SetupError(f"reading_s is {reading_s}; it must be zero or positive")
         self.imperfections = flaws
-        self._settle_s, self._reading_s, self.averages = settle_s, reading_s, int(averages)
+        self.averages: int = int(averages)
+        self._settle_s, self._reading_s = settle_s, reading_s
         self._edge_law = edge_law
         self._node_readout, self._current_readout = node_readout, current_readout
         # one random stream per cause, so that enabling one imperfection does not change the others
@@ -183,6 +185,19 @@ class KirchhoffTwin(Network):
         self._set_true_values(self._written(reached))
         # a read-back shows that an edge did not change, but not its value
         return Programmed(values, reached, self._devices.stuck)
+
+    def fail_edges(self, fault: EdgeFault, *, now: bool = False) -> None:
+        """Let edges fail when ``fault.at_step`` comes, or now; for tests of what happens then.
+
+        Raises
+        ------
+        SetupError
+            If an edge does not exist or has no conductance, or that step is over.
+        """
+        if not now:
+            self._devices.schedule(fault)
+            return
+        self._set_true_values(self._devices.fail(fault, self.true_values))
 
     def _close(self) -> None:
         self._last = np.zeros(self.topology.n_nodes)

@@ -90,8 +90,8 @@ class Faults:
                 raise SetupError(f"the rate of {kind!r} faults is {rate}; it must lie between 0 and 1")
         if sum(rates.values()) > 1 + 1e-12:
             raise SetupError(f"the rates of all faults add up to {sum(rates.values()):g}, more than 1")
-        self.muted = False
-        self.replies = 0
+        self.muted: bool = False
+        self.replies: int = 0
         self.occurred: list[tuple[int, Fault]] = []
         self._rates, self._seconds = rates, seconds
         self._rng = np.random.default_rng(seed)
@@ -124,6 +124,12 @@ class Faults:
         with self._lock:
             self._waiting.clear()
             self.muted = False
+
+    @property
+    def waiting(self) -> int:
+        """Number of replies to come for which faults were injected, counting the unchanged ones before them."""
+        with self._lock:
+            return len(self._waiting)
 
     def next(self) -> Fault | None:
         """Return the fault of the next reply, or None."""

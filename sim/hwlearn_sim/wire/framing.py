@@ -29,7 +29,7 @@ class Framer:
         self._takes_blocks, self._longest = takes_blocks, longest
         self._buffer = bytearray()
         self._skipping = False
-        self.in_block = False
+        self.in_block: bool = False
 
     def feed(self, data: bytes) -> tuple[list[bytes], bool]:
         """Add bytes; return the messages that are complete, and whether one was too long and discarded."""

@@ -106,7 +106,8 @@ class VirtualGpibAdapter:
     """
 
     def __init__(self, instruments: Mapping[int, BusInstrument], kind: AdapterKind = "prologix") -> None:
-        self.instruments, self.kind = dict(instruments), kind
+        self.instruments: dict[int, BusInstrument] = dict(instruments)
+        self.kind = kind
         # an adapter that comes from another program: another address, which answers by itself
         self.settings = {
             "addr": 1,
@@ -119,8 +120,8 @@ class VirtualGpibAdapter:
             "read_tmo_ms": 1200,
             "status": 0,
         }
-        self.keeps_settings = kind == "prologix"
-        self.writes = 0
+        self.keeps_settings: bool = kind == "prologix"
+        self.writes: int = 0
 
     def session(self, line: Line, faults: Faults) -> Session:
         """Start the session of a client."""

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from types import TracebackType
 from typing import Final, Self
 
@@ -21,6 +22,7 @@ from hwlearn_sim.wire.session import Line, Served, Session
 _CHUNK: Final = 1 << 16
 _LOOPBACK: Final = "127.0.0.1"
 _LISTENER: Final = "listener"
+_WAKER: Final = "waker"
 
 
 class Server(ABC):
@@ -45,10 +47,11 @@ class Server(ABC):
 
     def __init__(self, served: Served, faults: Faults | None = None) -> None:
         self.served = served
-        self.faults = Faults() if faults is None else faults
+        self.faults: Faults = Faults() if faults is None else faults
         self._selector = selectors.DefaultSelector()
         self._wake, self._waker = socket.socketpair()
-        self._selector.register(self._wake, selectors.EVENT_READ)
+        self._selector.register(self._wake, selectors.EVENT_READ, _WAKER)
+        self._settling: deque[threading.Event] = deque()
         self._sessions: list[Session] = []
         self._failure: BaseException | None = None
         self._stopping = False
@@ -79,6 +82,16 @@ class Server(ABC):
             self._thread.join()
         self._waker.close()
         self.check()
+
+    def settle(self, longest_s: float = 5.0) -> None:
+        """Wait until everything that clients have sent so far is executed, or the server has ended."""
+        done = threading.Event()
+        self._settling.append(done)
+        with contextlib.suppress(OSError):  # closed
+            self._waker.send(b"\0")
+        ends = time.monotonic() + longest_s
+        while self._thread.is_alive() and time.monotonic() < ends and not done.wait(0.05):
+            pass
 
     def check(self) -> None:
         """Check that the instrument did not stop because of an exception.
@@ -120,9 +133,12 @@ class Server(ABC):
         self._close_wire()
 
     def _serve_once(self) -> None:
-        for key, _ in self._selector.select(self._timeout_s()):
+        settling = [self._settling.popleft() for _ in range(len(self._settling))]
+        for key, _ in self._selector.select(0.0 if settling else self._timeout_s()):
             if isinstance(key.data, Session):
                 self._receive_from(key.data)
+            elif key.data == _WAKER:
+                self._wake.recv(_CHUNK)
             elif key.data == _LISTENER:
                 self._add_session(self._accept())
         for session in list(self._sessions):
@@ -135,6 +151,8 @@ class Server(ABC):
                     self._watch(session)
         again_s = self.served.idle()
         self._idles_at = None if again_s is None else time.monotonic() + again_s
+        for done in settling:
+            done.set()
 
     def _receive_from(self, session: Session) -> None:
         try:
@@ -204,7 +222,7 @@ class TcpServer(Server):
             raise SetupError(f"TCP port {port} cannot be served: {error}; use 0 for a free one") from error
         super().__init__(served, faults)
         self._selector.register(self._listener, selectors.EVENT_READ, _LISTENER)
-        self.port = int(self._listener.getsockname()[1])
+        self.port: int = int(self._listener.getsockname()[1])
         self.address = f"TCPIP::{_LOOPBACK}::{self.port}::SOCKET"
 
     def _accept(self) -> Line:
@@ -260,7 +278,7 @@ if sys.platform != "win32":
             super().__init__(served, faults)
             master, self._slave = os.openpty()
             tty.setraw(self._slave)  # kept open: the line must survive when a client closes it
-            self.path = os.ttyname(self._slave)
+            self.path: str = os.ttyname(self._slave)
             self.address = f"ASRL{self.path}::INSTR"
             self._add_session(_PtyLine(master))
 

@@ -138,6 +138,32 @@ def test_compiled_functions_agree_with_newtons_method(samples, figure):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("lanes", [1, 8])
+def test_compiled_junctions_follow_the_exponential_law_to_rounding(lanes):
+    pytest.importorskip("numba")
+    from hwlearn.circuit.nonreciprocal import kernels
+
+    saturation, gmin, nVt = 1e-14, 1e-12, 0.02585
+    numbers = np.zeros((1, 12))
+    numbers[0, 7:10] = saturation, gmin, nVt
+    io, far = np.zeros(23 * lanes), np.zeros(lanes, dtype=np.bool_)
+    volts, before, slopes = (slice(k * lanes, (k + 2) * lanes) for k in (6, 10, 8))
+    for exponents in np.random.default_rng(0).uniform(-60, 299, (200, 2 * lanes)):
+        v = exponents * nVt
+        io[volts], io[before] = v, v  # linearised where they are
+        kernels._junctions((0,) * lanes, io, numbers, 0, False, far)
+        u = v / nVt
+        np.testing.assert_allclose(
+            io[volts], saturation * np.expm1(u) + gmin * v, rtol=2e-15, atol=4e-16 * saturation
+        )
+        np.testing.assert_allclose(io[slopes], saturation / nVt * np.exp(u) + gmin, rtol=2e-15)
+    for wild in (np.nan, np.inf, -np.inf):  # a search that leaves all bounds is given up, and nothing else
+        io[volts], io[before] = wild, wild
+        kernels._junctions((0,) * lanes, io, numbers, 0, False, far)
+        assert not np.isfinite(io[volts]).any()
+
+
+@pytest.mark.slow
 def test_cores_change_no_bit(monkeypatch):
     pytest.importorskip("numba")
     from hwlearn.circuit.nonreciprocal import compiled

@@ -37,6 +37,18 @@ def test_digits_are_pixels_from_0_to_1_volt():
         assert bench.data.inputs.max() == 1.0
 
 
+def test_own_network_of_digits_has_hidden_nodes_and_at_most_1300_transistors():
+    with hl.open_bench("digits-hidden-nmos") as bench:
+        top, gates = bench.topology, bench.trainer().model.values
+    assert len(gates) == 1284 <= 1300
+    roles = {node: name.rstrip("0123456789") for node, name in enumerate(top.names)}
+    assert sorted(roles.values()) == ["hidden"] * 9 + ["line"] * 20 + ["pixel"] * 64
+    joined = [(roles[a], roles[b]) for a, b in top.edges.tolist()]
+    counts = {pair: joined.count(pair) for pair in set(joined)}
+    assert counts == {("pixel", "line"): 960, ("pixel", "hidden"): 144, ("hidden", "line"): 180}
+    assert set(top.edges[:, 0]) >= set(top.inputs.tolist())
+
+
 def test_initial_gate_voltages_are_refused_for_resistors_and_in_falling_order():
     with pytest.raises(SetupError, match=r"initial = .1, 2.* is of gate voltages, but an edge has a conductance"):
         hl.open_bench("iris", {"train.initial": [1.0, 2.0]})

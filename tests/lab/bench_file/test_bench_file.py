@@ -252,6 +252,10 @@ NETWORKS = {
     "random": "kind = 'random'\nnodes = 14\nedges = 30\ninputs = [0, 3, 5, 7]\noutputs = 3\nground = 1\nseed = 2",
     "edges": "kind = 'edges'\nnodes = 8\nedges = [[0,4],[1,4],[2,5],[3,5],[4,6],[5,6],[4,7],[5,7]]\n"
     "inputs = [0, 1, 2, 3]\noutputs = [5, 6, 7]\nnames = ['a','b','c','d','e','f','g','h']",
+    "groups": "kind = 'groups'\ngroups = { pixel = 4, hidden = 2, line = 3 }\n"
+    "inputs = ['pixel']\noutputs = ['line']\n"
+    "connections = [{ from = 'pixel', to = 'hidden', image = [2, 2], window = [1, 2] },\n"
+    "    { from = 'pixel', to = 'line', nodes = [1, 2] }, { from = 'hidden', to = 'line' }]",
     "spice": "kind = 'spice'\nfile = 'net.cir'\noutputs = ['x', 'y', 'z']",
 }
 

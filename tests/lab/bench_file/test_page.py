@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from hwlearn.lab.bench_file.networks import NETWORKS
 from hwlearn.lab.bench_file.sections import (
-    NETWORKS,
     CalibrationSection,
     DataSection,
     LimitsSection,

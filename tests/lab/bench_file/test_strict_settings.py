@@ -15,8 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ValidationError
 import hwlearn as hl
 from hwlearn.errors import SetupError
 from hwlearn.lab.bench.backends import backend_names, find_backend
+from hwlearn.lab.bench_file.networks import NETWORKS
 from hwlearn.lab.bench_file.sections import (
-    NETWORKS,
     CalibrationSection,
     DataSection,
     LimitsSection,

@@ -19,6 +19,11 @@ from hwlearn.lab.runs.recorder import RunRecorder
 from hwlearn.lab.runs.report import draw_run
 from hwlearn.lab.runs.store import Run
 from hwlearn.lab.runs.views.files import export_run
+from hwlearn.lab.watch_page.charts import learning_curve
+from hwlearn.lab.watch_page.network_panels import values_panel
+from hwlearn.lab.watch_page.theme import LIGHT
+from hwlearn.lab.watching.choice import FixedRun
+from hwlearn.lab.watching.follower import RunFollower
 
 
 def test_provenance_units_and_dimensions_are_stored(bench_path, tmp_path):
@@ -128,9 +133,17 @@ def test_run_of_format_1_is_listed_and_reported_and_not_continued(old_run):
     )
     assert old_run.readings(0)["outputs"].shape == (4, 3)
     assert draw_run(old_run).is_file()
+    assert "rms error" in old_run.report().read_text(encoding="utf-8").lower()
     with npz_file(old_run) as exported:
         np.testing.assert_array_equal(exported["requested"][1], old_run.conductances())
         assert exported["outputs"].shape == (2, 4, 3)
+    follower = RunFollower(FixedRun(old_run))
+    follower.poll()
+    view = follower.view
+    assert (follower.error, view.steps, view.epochs_done, view.condition.phase) == ("", 2, 1, "stopped")
+    np.testing.assert_array_equal(view.values, old_run.conductances())
+    assert values_panel(view, LIGHT)[0].drawing
+    assert learning_curve(view, LIGHT)["series"]
     with pytest.raises(RunError, match=r"format 1 by an earlier version: .* not continued; train again"):
         old_run.progress()
     with pytest.raises(RunError, match="not continued"):

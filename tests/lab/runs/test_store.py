@@ -92,11 +92,31 @@ def test_run_names_are_unique_within_a_second(bench_path, tmp_path):
 
 
 @pytest.mark.usefixtures("waits_for_disk")
-def test_commits_are_synchronous(bench_path, tmp_path):
+@pytest.mark.parametrize(
+    ("backend", "changes", "level"),
+    [
+        ('"sim"', [], 1),  # a simulation can be repeated
+        ('"sim"', ["run.synchronous=full"], 2),
+        ('"board"\naddress = "loop://"', [], 2),
+        ('"board"\naddress = "loop://"', ["run.synchronous=normal"], 1),
+    ],
+)
+def test_commits_wait_for_the_disk_on_hardware_or_as_chosen(backend, changes, level, bench_text, tmp_path):
+    (tmp_path / "b.toml").write_text(bench_text.replace('"sim"', backend), encoding="utf-8")
+    run = Run.create(hl.open_bench(tmp_path / "b.toml", changes), tmp_path / "runs")
+    with RunRecorder(run) as recorder:
+        assert recorder._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert recorder._db.execute("PRAGMA synchronous").fetchone() == (level,)  # 1: NORMAL, 2: FULL
+
+
+@pytest.mark.usefixtures("waits_for_disk")
+def test_runs_without_a_choice_wait_for_the_disk(bench_path, tmp_path):
     run = Run.create(hl.open_bench(bench_path), tmp_path / "runs")
     with closing(connect(run.folder)) as db:
-        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert db.execute("PRAGMA synchronous").fetchone() == (2,)
+        db.execute("DELETE FROM meta WHERE key = 'synchronous'")
+        db.commit()
+    with RunRecorder(run) as recorder:
+        assert recorder._db.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
 CHANGES = {

@@ -66,9 +66,54 @@ def test_mixed_bench_programs_gates_and_measures_the_same_circuit():
         assert (moved.output_currents > 1e-6).all()
 
 
+MIXED = TOP.with_elements([OHMIC if k % 3 == 0 else DEVICE for k in range(TOP.n_edges)])
+MIXED_LIMITS = hl.Limits(1.0, 2.0, 0.2, 0.02, ("20 uS", "1 mS"), values={"gate voltage": ("400 mV", "8 V")})
+POTS = {"name": "pots", "model": "edge-card", "linear": ["20 uS", "1 mS"], "positions": 4096}
+
+
+def with_cards(*cards, programmer=("gates", "pots"), **keys):
+    backend = VirtualMixedBackend()
+    table = {**MIXED_BENCH, "instruments": [*MIXED_BENCH["instruments"][:2], *cards], **keys}
+    return backend, backend.Settings.model_validate({**table, "edges": {"programmer": list(programmer)}})
+
+
+def test_resistors_and_gates_of_one_network_are_set_by_a_card_each():
+    backend, settings = with_cards(CARD, POTS, device_spread={"vto": "10 mV", "kp": "0.5 %", "conductance": "2 %"})
+    ranges = MIXED_LIMITS.ranges(MIXED)
+    values = ranges.at(np.random.default_rng(1).uniform(0.3, 0.9, MIXED.n_edges), False)
+    with backend.open(settings, MIXED, MIXED_LIMITS) as network:
+        done = network.program(values)
+        assert np.abs((done.reached - values) / (ranges.high - ranges.low)).max() <= 0.5001 / 4095
+        spread = Imperfections(device_spread={"vto": 10e-3, "kp": 5e-3, "conductance": 0.02})
+        twin = KirchhoffTwin(MIXED, MIXED_LIMITS, spread, seed=3)
+        twin.program(done.reached)
+        assert np.abs(network.measure(X).voltages - twin.true_outputs(X)).max() < 1e-4
+        goals = ranges.at(np.random.default_rng(2).uniform(0.2, 0.9, MIXED.n_edges), False)
+        targets = hl.Kirchhoff(MIXED, goals).solve(X)[:, MIXED.outputs]
+        history = hl.Trainer(network, hl.Analytic(), hl.MSE(), hl.Adam(0.04)).fit(X, targets, 15)
+        errors = [epoch.train.rms_error_V for epoch in history.epochs]
+        assert min(errors) < 0.3 * errors[0]
+
+
+@pytest.mark.parametrize(
+    ("topology", "cards", "names", "words"),
+    [
+        (MIXED, [CARD], ["gates"], "a card sets values of one kind; .* name a card for each kind"),
+        (MIXED, [CARD, {**CARD, "name": "more"}], ["gates", "more"], "gates sets the values in V already"),
+        (MIXED, [CARD, POTS], ["gates", "gates"], "none of gates, gates sets a conductance in S"),
+        (TOP, [CARD, POTS], ["gates", "pots"], "'pots': it sets values in S, which no edge has; remove it"),
+        (MIXED, [CARD, POTS], ["gates", "pot"], "'pot': there is no such instrument, did you mean 'pots'"),
+    ],
+)
+def test_cards_that_do_not_fit_a_mixed_network_are_refused(topology, cards, names, words):
+    backend, settings = with_cards(*cards, programmer=names)
+    with pytest.raises(SetupError, match=words):
+        backend.open(settings, topology, MIXED_LIMITS)
+
+
 def test_what_a_card_cannot_set_is_refused():
     mixed = TOP.with_elements([OHMIC, *[DEVICE] * (TOP.n_edges - 1)])
-    with pytest.raises(SetupError, match="conductance and gate voltage; use the backend 'sim'"):
+    with pytest.raises(SetupError, match=r"conductance and gate voltage; use .* 'virtual-bench' with a card"):
         opened(mixed)
     backend = VirtualMixedBackend()
     resistors = {**MIXED_BENCH, "instruments": [*MIXED_BENCH["instruments"][:2], {**CARD, "gate": None}]}

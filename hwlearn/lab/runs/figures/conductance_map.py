@@ -39,12 +39,7 @@ def draw_values(axes: Axes, topology: Topology, values: FloatArray, kinds: Seque
     kinds : sequence of ValuesOfRun
     """
     if len(kinds) > 1:
-        place = np.zeros(len(values))
-        for kind in kinds:
-            low, high = kind.parameter.low, kind.parameter.high
-            some = values[kind.edges]
-            is_log = kind.parameter.scale == "log"
-            place[kind.edges] = np.log(some / low) / np.log(high / low) if is_log else (some - low) / (high - low)
+        place = places_in_range(values, kinds)
         names = " or ".join(kind.parameter.name for kind in kinds)
         _draw_coloured(axes, topology, place, (0.0, 1.0), f"place of the requested {names} in its range", False)
         return
@@ -65,15 +60,55 @@ def draw_conductances(
     _draw_coloured(axes, topology, numbers, (1e6 * low, 1e6 * high), "requested conductance (µS)", True)
 
 
-def _draw_coloured(
-    axes: Axes, topology: Topology, numbers: FloatArray, ends: tuple[float, float], label: str, is_log: bool
+def draw_drops(
+    axes: Axes, topology: Topology, drops: FloatArray, values: FloatArray, kinds: Sequence[ValuesOfRun]
 ) -> None:
-    """Draw numbers (E,) as colours between two ends."""
+    """Draw the drop across each edge as a colour; in graphs of nodes and edges, wider edges conduct better.
+
+    Parameters
+    ----------
+    axes : Axes
+    topology, values, kinds
+        As `draw_values` takes them.
+    drops : ndarray, shape (E,)
+        Volts, not negative.
+    """
+    place = places_in_range(values, kinds)
+    low, high = (float(place.min()), float(place.max())) if len(place) else (0.0, 0.0)
+    widths = 0.8 + 4.2 * (place - low) / (high - low) if high > low else np.full(len(place), 2.0)
+    most = float(drops.max()) * 1e3 if len(drops) else 0.0
+    label = "root mean square drop (mV)"
+    _draw_coloured(axes, topology, drops * 1e3, (0.0, most or 1.0), label, False, "plasma", widths)
+
+
+def places_in_range(values: FloatArray, kinds: Sequence[ValuesOfRun]) -> FloatArray:
+    """Return the place (E,) of each value in the range of its kind: 0 is its low end and 1 its high end."""
+    place = np.zeros(len(values))
+    for kind in kinds:
+        low, high = kind.parameter.low, kind.parameter.high
+        edges = slice(None) if kind.edges is None else kind.edges
+        some = values[edges]
+        is_log = kind.parameter.scale == "log"
+        place[edges] = np.log(some / low) / np.log(high / low) if is_log else (some - low) / (high - low)
+    return place
+
+
+def _draw_coloured(
+    axes: Axes,
+    topology: Topology,
+    numbers: FloatArray,
+    ends: tuple[float, float],
+    label: str,
+    is_log: bool,
+    colour_map: str = "viridis",
+    widths: FloatArray | None = None,
+) -> None:
+    """Draw numbers (E,) as colours between two ends, in graphs of nodes and edges with these widths of lines."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm, Normalize
 
     low, high = ends
-    colours = ScalarMappable(LogNorm(low, high) if is_log else Normalize(low, high), "viridis")
+    colours = ScalarMappable(LogNorm(low, high) if is_log else Normalize(low, high), colour_map)
     crossbar, grid, sizes = topology.crossbar_size, grid_shape(topology), layer_sizes(topology)
     if crossbar is not None:
         _draw_crossbar(axes, topology, numbers.reshape(crossbar), colours)
@@ -85,7 +120,7 @@ def _draw_coloured(
         _draw_matrix(axes, topology, numbers, colours)
     else:
         places = _spring_layout(topology) if sizes is None else _layer_layout(topology, sizes)
-        _draw_graph(axes, topology, numbers, places, colours)
+        _draw_graph(axes, topology, numbers, places, colours, widths)
     bar = axes.figure.colorbar(colours, ax=axes, label=label)
     if is_log:
         ticks = log_ticks(low, high)
@@ -128,7 +163,7 @@ def layer_sizes(topology: Topology) -> list[int] | None:
 
 def _draw_crossbar(axes: Axes, topology: Topology, numbers: FloatArray, colours: Any) -> None:
     rows = len(numbers)
-    axes.imshow(numbers, norm=colours.norm, cmap=colours.cmap, aspect="auto", interpolation="nearest")
+    axes.imshow(numbers, norm=colours.norm, cmap=colours.cmap, aspect="auto", interpolation="none")
     axes.set_xlabel(f"column   (read: {_ranges(topology.outputs - rows)})")
     axes.set_ylabel(f"row   (driven: {_ranges(topology.driven)})")
     _whole_numbers(axes)
@@ -142,7 +177,7 @@ def _draw_grid(axes: Axes, topology: Topology, numbers: FloatArray, shape: tuple
     image[::2, 1::2] = numbers[:rightward].reshape(rows, columns - 1)
     image[1::2, ::2] = numbers[rightward:].reshape(rows - 1, columns)
     ends = (-0.25, columns - 0.75, rows - 0.75, -0.25)  # a node lies at its own row and column number
-    axes.imshow(image, norm=colours.norm, cmap=colours.cmap, extent=ends, aspect="auto", interpolation="nearest")
+    axes.imshow(image, norm=colours.norm, cmap=colours.cmap, extent=ends, aspect="auto", interpolation="none")
     size = min(40.0, 4000.0 / max(shape) ** 2)
     for nodes, colour, label in _roles(topology):
         row, column = np.divmod(nodes, columns)
@@ -165,7 +200,7 @@ def _draw_layers(axes: Axes, sizes: Sequence[int], numbers: FloatArray, colours:
     for k, ((rows, columns), width) in enumerate(zip(pairs, widths, strict=True)):
         part = axes.inset_axes((left, 0, float(width), 1))
         values = numbers[start : start + rows * columns].reshape(rows, columns)
-        part.imshow(values, norm=colours.norm, cmap=colours.cmap, aspect="auto", interpolation="nearest")
+        part.imshow(values, norm=colours.norm, cmap=colours.cmap, aspect="auto", interpolation="none")
         part.set_xlabel(f"layer {k + 1}")
         _whole_numbers(part, most_columns=3 if width < 0.3 else 6)
         if labelled or k == 0:
@@ -197,7 +232,21 @@ def _draw_matrix(axes: Axes, topology: Topology, numbers: FloatArray, colours: A
     _whole_numbers(axes)
 
 
-def _draw_graph(axes: Axes, topology: Topology, numbers: FloatArray, places: FloatArray, colours: Any) -> None:
+def is_drawn_as_graph(topology: Topology) -> bool:
+    """Return whether `draw_values` draws nodes and edges, not a map."""
+    small = topology.n_nodes <= _MOST_NODES and topology.n_edges <= _MOST_EDGES
+    few_layers = layer_sizes(topology) is not None and topology.n_edges <= _MOST_EDGES
+    return topology.crossbar_size is None and grid_shape(topology) is None and (small or few_layers)
+
+
+def _draw_graph(
+    axes: Axes,
+    topology: Topology,
+    numbers: FloatArray,
+    places: FloatArray,
+    colours: Any,
+    widths: FloatArray | None = None,
+) -> None:
     """Draw nodes at their places (N, 2), and edges coloured by conductance."""
     from matplotlib.collections import LineCollection
 
@@ -208,7 +257,8 @@ def _draw_graph(axes: Axes, topology: Topology, numbers: FloatArray, places: Flo
             LineCollection(list(places[fixed]), colors=FAINT, linewidths=1.0, linestyles=":", label="fixed")
         )
     paths = _parallel_paths(edges, places)
-    axes.add_collection(LineCollection(paths, colors=colours.to_rgba(numbers), linewidths=2.0, zorder=1.5))
+    lines: Any = 2.0 if widths is None else widths
+    axes.add_collection(LineCollection(paths, colors=colours.to_rgba(numbers), linewidths=lines, zorder=1.5))
     for nodes, colour, label in _roles(topology):
         x, y = places[nodes].T
         axes.scatter(x, y, s=130, color=colour, edgecolor="white", zorder=2, label=label)
@@ -300,6 +350,8 @@ def _spring_layout(topology: Topology) -> FloatArray:
     place = np.linalg.eigh(laplacian)[1][:, 1:3]
     if place.shape[1] < 2:
         place = np.stack([np.arange(n), np.zeros(n)], axis=1)
+    largest = np.abs(place).argmax(axis=0)
+    place = place * np.sign(place[largest, [0, 1]])  # the sign of an eigenvector is arbitrary
     place = place / np.abs(place).max() + 0.01 * np.random.default_rng(0).standard_normal((n, 2))
     connected = (laplacian < 0).astype(float)
     k = 1.0 / np.sqrt(n)
@@ -310,3 +362,9 @@ def _spring_layout(topology: Topology) -> FloatArray:
         length = np.maximum(np.linalg.norm(push, axis=1, keepdims=True), 1e-9)
         place = place + push / length * np.minimum(length, step)
     return np.asarray(place)
+
+
+def graph_places(topology: Topology) -> FloatArray:
+    """Return places (N, 2) for the nodes of a small graph: a column for each layer, else where springs settle."""
+    sizes = layer_sizes(topology)
+    return _spring_layout(topology) if sizes is None else _layer_layout(topology, sizes)

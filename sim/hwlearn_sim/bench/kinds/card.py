@@ -21,7 +21,7 @@ class CardKind(PlacedKind):
 
     def place(self, settings: Any, site: Site) -> PlacedCard:
         """Return a card with the law of the bench file; see `PlacedKind.place`."""
-        return PlacedCard(settings.name, settings.law, wire=site.wire)
+        return PlacedCard(settings.name, settings.law, site.programmed.get(settings.name), wire=site.wire)
 
     def edges(self, placed: PlacedCard, topology: Topology) -> Sequence[int]:
         """Return its edges: all, if it lists none."""

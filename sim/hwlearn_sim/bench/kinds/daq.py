@@ -33,7 +33,7 @@ class DaqServer:
     """
 
     def __init__(self, device: VirtualDaq) -> None:
-        self.address = f"virtualDev{next(_numbers)}"
+        self.address: str = f"virtualDev{next(_numbers)}"
         device.device = self.address
         self._library, self._open = VirtualDaqmx(device), ExitStack()
 

@@ -75,8 +75,9 @@ class DeclaredKind(PlacedKind):
 
 def _places(settings: Any, site: Site) -> tuple[int, ...] | None:
     """Return the edge of the circuit at each place of a board that programs them."""
-    if settings.name != site.programmer:
+    edges = site.programmed.get(settings.name)
+    if edges is None:
         return None
     if settings.places is not None:
         raise SetupError("a virtual bench has its edges at the first places of the board; leave places out")
-    return tuple(range(site.topology.n_edges))
+    return edges

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -34,8 +34,8 @@ class Site:
     ----------
     topology : Topology
     wiring : Wiring
-    programmer : str or None
-        Name of the instrument that programs the edges.
+    programmed : mapping of str to tuple of int
+        Edges that each instrument programs, by its name.
     wire : {"tcp", "pty"}
     gain, offset_V, noise_V : float
         Errors of the converters of boards.
@@ -43,7 +43,7 @@ class Site:
 
     topology: Topology
     wiring: Wiring
-    programmer: str | None
+    programmed: Mapping[str, tuple[int, ...]]
     wire: Wire
     gain: float
     offset_V: float

@@ -16,6 +16,7 @@ from hwlearn.network.network import Programmed, Readout
 from hwlearn.network.nudges import OutputDrive
 from hwlearn.network.simulation import State, part, prefixed
 from hwlearn.write_verify import WriteReport, WriteSettings, write_verify
+from hwlearn_sim.devices.faults import EdgeFault
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.twin.memristive.devices import Memristors
 from hwlearn_sim.twin.twin import KirchhoffTwin, TwinOptions
@@ -94,6 +95,18 @@ class MemristiveTwin(KirchhoffTwin):
     def true_values(self) -> FloatArray:
         """True conductances (E,) in siemens, for reports and tests only."""
         return self._array.true_conductances
+
+    def fail_edges(self, fault: EdgeFault, *, now: bool = False) -> None:
+        """Refuse: memristive devices fail as `MemristorSettings` says.
+
+        Raises
+        ------
+        SetupError
+            Always.
+        """
+        raise SetupError(
+            "edges of a memristive twin cannot be made to fail; choose stuck_fraction or endurance of its devices"
+        )
 
     def _device_access(self) -> DeviceAccess:
         return self._array

@@ -1,0 +1,202 @@
+"""``hwlearn sweep``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hwlearn.cli.outcome import (
+    FAILED,
+    INTERRUPTED,
+    JsonOption,
+    SetOption,
+    at_work,
+    causes,
+    command,
+    one_line,
+    print_json,
+)
+from hwlearn.errors import HwlearnError, SetupError
+
+if TYPE_CHECKING:
+    from hwlearn.lab.sweeps.definition import SweepDefinition
+    from hwlearn.lab.sweeps.running import SweepOptions
+    from hwlearn.lab.sweeps.sweep import Sweep
+    from hwlearn.lab.sweeps.table import Outcome
+
+
+@command
+def sweep(
+    bench: Annotated[
+        str | None,
+        typer.Argument(help="A bench file (TOML), or the name of a shipped bench. Not needed with --resume."),
+    ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--grid",
+            metavar="KEY=VALUES",
+            help="Values of a key: 0.02,0.05, or a range start:stop:count such as 0:0.5:6 or 1e-3:0.1:5:log. "
+            "Repeatable.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(help="Number of seeds of training, simulated devices and data split, or a list such as 3,7."),
+    ] = None,
+    changes: SetOption = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes of this computer. Default: one for each core.")
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Run on a Dask cluster: tcp://HOST:PORT of its scheduler, or local."),
+    ] = None,
+    hardware: Annotated[
+        bool, typer.Option("--hardware", help="Sweep a bench that is no simulation, one point at a time.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="Folder of the sweep. Default: a new one in ./sweeps."
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the sweep in FOLDER; its points that are done stay.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="With an earlier sweep, also run the points that failed.")
+    ] = False,
+    keep_runs: Annotated[
+        bool, typer.Option("--keep-runs", help="Record each training as a run, in FOLDER/runs.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a bench for all combinations of values and seeds, into one table. It can be resumed at every point.
+
+    For example: hwlearn sweep iris --grid train.rate=0.02,0.05 --grid backend.device_spread=0:0.5:6 --seeds 10
+    """
+    from hwlearn.lab.sweeps.definition import define
+    from hwlearn.lab.sweeps.grid import parse_axis
+    from hwlearn.lab.sweeps.running import SweepOptions, new_sweep_folder, resumed_definition
+    from hwlearn.lab.sweeps.sweep import RUNS
+
+    if resume and output is None:
+        raise SetupError("--resume needs the folder of the sweep; add -o FOLDER")
+    if bench is None:
+        if not resume:
+            raise SetupError("name a bench, for example: hwlearn sweep iris --grid train.rate=0.02,0.05")
+        if grid or seeds or changes:
+            raise SetupError("--grid, --seeds and --set belong to a bench; name it, or leave them out")
+    folder = output if output is not None else new_sweep_folder(str(bench))
+    if resume:
+        definition = resumed_definition(folder)
+    if bench is not None:
+        runs = folder / RUNS if keep_runs else None
+        definition = define(bench, changes or [], [parse_axis(text) for text in grid or []], seeds, runs)
+    options = SweepOptions(workers, cluster, hardware, retry_failed)
+    options.check(definition)
+    code = _run(definition, folder, options, as_json)
+    raise typer.Exit(code)
+
+
+def _run(definition: SweepDefinition, folder: Path, options: SweepOptions, as_json: bool) -> int:
+    """Run a sweep, print its result, and return the exit code."""
+    from hwlearn.lab.sweeps.progress import progress_bar
+    from hwlearn.lab.sweeps.running import finished, run_points
+    from hwlearn.lab.sweeps.table import PointTable
+
+    points = definition.points()
+    error: BaseException | None = None
+    with PointTable(folder, definition.facts(), points) as table:
+        counts = table.counts()
+        if as_json:
+            print_json(
+                event="start",
+                folder=str(folder),
+                bench=definition.trained.name,
+                points=len(points),
+                done=counts["finished"] + counts["failed"],
+            )
+        else:
+            typer.echo(f"sweep         {folder}\npoints        {_points_text(definition, counts)}")
+        with progress_bar(definition.trained.name, False if as_json else None) as shown:
+            on_outcome = shown.begin(counts, options.retry_failed)
+
+            def received(outcome: Outcome) -> None:
+                on_outcome(outcome)
+                if as_json:
+                    print_json(**_point_facts(outcome))
+
+            try:
+                run_points(definition, table, options, received)
+            except (HwlearnError, OSError, KeyboardInterrupt, SystemExit) as ended:
+                error = ended
+    with at_work():
+        found = finished(folder)
+    return _closed(found, error, as_json)
+
+
+def _closed(found: Sweep, error: BaseException | None, as_json: bool) -> int:
+    """Print the result of a sweep that ended, whatever ended it, and return the exit code."""
+    counts = found.counts()
+    total, done = sum(counts.values()), counts["finished"]
+    stopped = "finished" if error is None else "interrupted" if not isinstance(error, Exception) else "failed"
+    facts: dict[str, Any] = {
+        "event": "end",
+        "points": total,
+        "finished": done,
+        "failed": counts["failed"],
+        "pending": counts["pending"],
+        "seconds": round(found.seconds(), 3),
+        "stopped": stopped,
+        "table": str(found.table.absolute()),
+        "folder": str(found.folder.absolute()),
+    }
+    figure = found.folder / "sweep.svg"
+    if figure.is_file():
+        facts["figure"] = str(figure.absolute())
+    if as_json:
+        print_json(**facts)
+    else:
+        typer.echo(f"finished      {done} of {total} points in {found.seconds():.1f} s")
+        typer.echo(f"table         {found.table}")
+        if figure.is_file():
+            typer.echo(f"figure        {figure}")
+    go_on = f"continue with: hwlearn sweep --resume -o {shlex.quote(str(found.folder))}"
+    if error is not None:
+        text = "interrupted" if stopped == "interrupted" else causes(error)
+        line = f"{text}; {done} of {total} points are finished and kept, {go_on}"
+        typer.echo(f"hwlearn: {one_line(' '.join(line.split()))}", err=True)
+        if isinstance(error, SystemExit):
+            raise error
+        return INTERRUPTED if stopped == "interrupted" else FAILED
+    if counts["failed"]:
+        first = next(row for row in found.rows() if row.status == "failed")
+        typer.echo(
+            one_line(
+                f"hwlearn: {counts['failed']} of {total} points failed; the first is point {first.number}: "
+                f"{first.error}; run them again with: hwlearn sweep --resume --retry-failed -o "
+                f"{shlex.quote(str(found.folder))}"
+            ),
+            err=True,
+        )
+        return FAILED
+    return 0
+
+
+def _point_facts(outcome: Outcome) -> dict[str, Any]:
+    status = "finished" if outcome.error is None else "failed"
+    facts = {"event": "point", "point": outcome.number, "status": status, "seconds": round(outcome.seconds, 4)}
+    return facts if outcome.error is None else facts | {"error": outcome.error}
+
+
+def _points_text(definition: SweepDefinition, counts: Any) -> str:
+    """Return for example ``"120 = train.rate (2) x backend.device_spread (6) x seed (10); 30 are done"``."""
+    parts = [f"{axis.key} ({len(axis.values)})" for axis in definition.axes]
+    parts += [] if definition.seeds is None else [f"seed ({len(definition.seeds)})"]
+    done = counts["finished"] + counts["failed"]
+    return f"{sum(counts.values())} = {' x '.join(parts)}" + (f"; {done} are done" if done else "")

@@ -1,0 +1,1 @@
+"""Unattended sessions: a log file, and commands that run after the end."""
