@@ -246,7 +246,7 @@ def _create(folder: Path, definition: Mapping[str, Any], points: Sequence[Mappin
     unfinished = folder / f"{DATABASE}.new"
     unfinished.unlink(missing_ok=True)
     with closing(sqlite3.connect(unfinished)) as db:
-        db.execute(f"PRAGMA synchronous={database.SYNCHRONOUS}")
+        db.execute(f"PRAGMA synchronous={database.SYNCHRONOUS['full']}")
         db.execute(f"PRAGMA application_id={_APPLICATION}")
         with db:
             db.execute("BEGIN")
@@ -263,7 +263,7 @@ def _connect(folder: Path) -> sqlite3.Connection:
     db = sqlite3.connect(f"{(folder / DATABASE).absolute().as_uri()}?mode=rw", timeout=10, uri=True)
     try:
         db.execute("PRAGMA journal_mode=WAL")
-        db.execute(f"PRAGMA synchronous={database.SYNCHRONOUS}")
+        db.execute(f"PRAGMA synchronous={database.SYNCHRONOUS['full']}")
     except BaseException:
         db.close()
         raise
