@@ -73,7 +73,8 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
                     [one.low for one in found],
                     [one.high for one in found],
                 )
-                lines.append(Line(f"{kind}, {name}, {signs}", *line))
+                if not symmetric:  # with both signs the lines are level
+                    lines.append(Line(f"{kind}, {name}", *line))
                 table.append((kind, name, signs, *(f"{one.value:.3f}" for one in found)))
                 at = MOVES_V.index(1e-2)
                 findings.append(
@@ -114,7 +115,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         )
     columns = ("circuit", "rule", "nudge", *(f"{move * 1e3:g} mV" for move in MOVES_V))
     title = "Cosine to the exact gradient against the displacement of the outputs"
-    chart = StudyChart("bias", title, "displacement of the most displaced output (V)", "cosine", lines, "x")
+    chart = StudyChart("bias", f"{title}, one sign", "displacement of the most displaced output (V)", "cosine", lines, "x")
     return Summary(findings, [StudyTable(title, columns, table)], [chart])
 
 
