@@ -15,11 +15,12 @@ import typer
 
 import hwlearn
 from hwlearn import early_exit
-from hwlearn.cli import calibrate, check, init, off, report, resume, runs, status, study, sweep, train
+from hwlearn.cli import calibrate, check, init, off, resume, runs, status, train
 from hwlearn.cli.command_group import CommandGroup
 from hwlearn.cli.outcome import FAILED, one_line
 from hwlearn.cli.plugins.origin import plugin_hint, plugin_of, print_traceback
-from hwlearn.cli.run_data import compare, export, watch
+from hwlearn.cli.run_data import compare, export, report, watch
+from hwlearn.cli.series import study, sweep
 from hwlearn.errors import HwlearnError
 from hwlearn.exit_signals import ENDING, other_fatal_signals
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from hwlearn.cli.outcome import JsonOption, command, print_json
 from hwlearn.errors import SetupError
 from hwlearn.installed import entry_points
+
+SCHEMA: Final = "bench.schema.json"
+"""Default name of the JSON schema. A bench file that is written beside it names it for editors."""
 
 
 @command
@@ -42,7 +45,7 @@ def init(
     if schema and backend_package is not None:
         raise SetupError("--schema and --backend-package write different things; give one of them")
     if schema:
-        _write_schema(Path("bench.schema.json") if path is None else path, as_json)
+        _write_schema(Path(SCHEMA) if path is None else path, as_json)
     elif backend_package is not None:
         _write_package(backend_package, path, as_json)
     else:
@@ -90,12 +93,15 @@ def _write_bench(path: Path, like: str, as_json: bool) -> None:
     else:
         with resources.as_file(resources.files("hwlearn.lab") / "benches" / f"{like}.toml") as shipped:
             text = read_text(shipped, "bench file", SetupError)
+    is_bench = "\n[backend]" in text
+    if is_bench and (path.parent / SCHEMA).is_file():
+        text = f"#:schema ./{SCHEMA}\n{text}"
     _write_new(path, text)
     if as_json:
         print_json(bench_file=str(path), like=like)
     elif like not in templates:
         typer.echo(f"wrote {path}; train it with: hwlearn train {path}")
-    elif "\n[backend]" in text:
+    elif is_bench:
         typer.echo(f"wrote {path}; set the addresses of your instruments, then: hwlearn check {path}")
     else:
         typer.echo(f"wrote {path}; its first lines say how a bench file names it")

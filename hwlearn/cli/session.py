@@ -22,6 +22,7 @@ from hwlearn.lab.runs.forecast import SizeForecast, forecast_size
 from hwlearn.lab.runs.recorder import RunRecorder, has_instruments
 from hwlearn.lab.runs.report import draw_run
 from hwlearn.lab.runs.store import Run
+from hwlearn.learning.energy import energy_text
 from hwlearn.learning.records import Callback, Epoch, History, Progress
 
 log = logging.getLogger("hwlearn.session")
@@ -114,6 +115,8 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
     else:
         scored = None if bench.file.is_dry_run else result
         table = closing_table(scored, history, seconds, measurements, bench.data.scale)
+        if history.energy and not bench.file.is_dry_run:
+            table.add_row("energy", energy_text(history.energy))
         if relays.moves is not None:
             table.add_row("relay moves", relays.text())
         Console().print(table)
@@ -174,6 +177,7 @@ def _facts(bench: Bench, run: Run, history: History, result: Evaluation | None) 
         "backend": bench.file.backend.kind,
         "epochs": len(run.epochs()),
         "stopped": history.stopped,
+        "energy": dict(history.energy),
         **_dry_run(bench),
     }
     if result is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import secrets
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,8 @@ _NO_SPACE: Final = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.EN
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace the contents of a file, or leave it unchanged; the data is on disk when this returns.
 
+    A new file can be read by whom the umask of the user allows; one that is replaced keeps its permissions.
+
     Raises
     ------
     StorageError
@@ -25,15 +28,17 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        unfinished = path.parent / f".{path.name}.{secrets.token_hex(4)}"
         try:
-            with os.fdopen(handle, "wb") as file:
+            with unfinished.open("xb") as file:  # others may read it as the umask of the user says
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).replace(path)
+            if path.is_file():
+                unfinished.chmod(stat.S_IMODE(path.stat().st_mode))
+            unfinished.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
             raise
     except OSError as error:
         advice = storage_advice(error.errno)

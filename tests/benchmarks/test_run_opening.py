@@ -1,5 +1,7 @@
 """A run of 1,000,000 measurements opens in under a second, and one step of it is read alone."""
 
+import sys
+
 import pytest
 from run_opening import opening
 
@@ -7,6 +9,7 @@ pytest.importorskip("xarray", reason="the extra `data` is not installed")
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of a process in /proc")
 def test_million_measurements_open_in_under_a_second(figure):
     found = opening(1_000_000, 100)
     figure(
@@ -14,4 +17,5 @@ def test_million_measurements_open_in_under_a_second(figure):
     )
     assert found["open_run and to_xarray"] < 1.0
     assert found["one step"] < 0.1 * found["one variable"]
-    assert found["memory"] < 200  # MB above the imports; all arrays take 80 MB
+    assert found["memory"] < 60  # MB above the imports; all arrays take 80 MB
+    assert found["memory of one variable"] > 20  # it takes 24 MB: the measurement sees them

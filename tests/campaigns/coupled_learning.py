@@ -47,8 +47,9 @@ def chip(topology: hl.Topology, seed: int | None) -> hl.Topology:
     if seed is None:
         return topology
     rng, count = np.random.default_rng([seed, 77]), topology.n_edges
-    deviations = {"vto": 0.01 * rng.standard_normal(count), "kp": 1 + 0.005 * rng.standard_normal(count)}
-    return topology.with_elements(topology.edge_elements[0].varied(deviations))
+    vto, kp = 0.01 * rng.standard_normal(count), 1 + 0.005 * rng.standard_normal(count)
+    one = topology.edge_elements[0]
+    return topology.with_elements([one.varied({"vto": v, "kp": k}) for v, k in zip(vto, kp, strict=True)])
 
 
 def hinge(labels: np.ndarray, plus: np.ndarray, minus: np.ndarray | None, margin: float, delta: float) -> Clamp:

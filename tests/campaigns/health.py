@@ -161,15 +161,20 @@ def main() -> None:
     parser.add_argument("--healthy", type=int, default=48, help="runs without a fault of each case")
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--without-currents", action="store_true", help="sources that measure no currents")
+    parser.add_argument("--fault", action="append", choices=("none", *FAULTS), help="only this one; repeatable")
+    parser.add_argument("--rule", action="append", choices=RULES, help="only this one; repeatable")
     given = parser.parse_args()
+    faults = [name for name in ("none", *FAULTS) if name in (given.fault or ("none", *FAULTS))]
     logging.getLogger("hwlearn").setLevel(logging.ERROR)
     began = time.monotonic()
     print("| fault | rule | readout | device error | runs | detected | in the first epoch | by |")
     print("|---|---|---|---|---|---|---|---|")
     alarms = healthy = 0.0
-    for fault in ("", *FAULTS):
+    for fault in ("" if name == "none" else name for name in faults):
         count = given.runs if fault else given.healthy
         for case in cases((fault,), not given.without_currents) if count else ():
+            if case.rule not in (given.rule or RULES):
+                continue
             share, names, at_once = shares(case, range(given.first, given.first + count))
             if not fault:
                 alarms, healthy = alarms + share * count, healthy + count

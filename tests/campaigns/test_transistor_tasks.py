@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from coupled_learning import CoupledLearner
+from coupled_learning import CoupledLearner, chip
 from transistor_seconds import AGREES_V, part_of, seconds_here, seconds_there
 from transistor_tasks import learner, own_split, xor_learner
 
@@ -69,3 +69,19 @@ def test_ngspice_does_the_same_updates_and_takes_longer(figure, copies):
     )
     assert off <= AGREES_V
     assert there > 10 * here
+
+
+def test_a_chip_has_different_devices_for_both_phases():
+    with hl.open_bench("ionosphere-nmos") as bench:
+        top = bench.topology
+        vto = [
+            np.array([one.vto for one in chip(top, seed).edge_elements]) - top.edge_elements[0].vto
+            for seed in (1, 1001)
+        ]
+        assert [one.std() for one in vto] == pytest.approx([0.01, 0.01], rel=0.2)
+        assert np.abs(np.corrcoef(*vto)[0, 1]) < 0.3
+        x, order = bench.data.inputs, np.arange(12)
+        noisy, clean = learner("ionosphere", bench, 0, 1), learner("ionosphere", bench, 0, None)
+        assert noisy.epoch(x, order) > 0
+        clean.epoch(x, order)
+        assert np.abs(noisy.gates - clean.gates).max() > 1e-3

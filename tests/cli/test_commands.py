@@ -11,7 +11,7 @@ from hwlearn.lab.bench_file.file import shipped_benches
 from hwlearn.lab.runs.store import Run
 from hwlearn_sim.twin.backend import SimBackend
 
-KEYS = {"event", "run", "bench", "backend", "epochs", "stopped", "measurements", "seconds", "report"}
+KEYS = {"event", "run", "bench", "backend", "epochs", "stopped", "measurements", "seconds", "report", "energy"}
 
 
 def test_train_prints_json_lines_for_scripts(hwlearn, folder):
@@ -189,7 +189,7 @@ def test_check_reports_each_check_and_fails_with_stuck_devices(hwlearn):
     assert ended.code == 0
     rows = [json.loads(line) for line in ended.out]
     assert {row["result"] for row in rows} == {"pass"}
-    assert len(rows) == 10
+    assert len(rows) == 11
     text = "\n".join(hwlearn("check", "small.toml").out)
     assert all(row["name"] in text for row in rows)
     ended = hwlearn("check", "small.toml", "--set", "backend.stuck_fraction=0.2")

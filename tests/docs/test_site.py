@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from hwlearn.lab.bench.json_schema import bench_schema
 
 DOCS = Path(__file__).parents[2] / "docs"
 PACKAGES = ("hwlearn", "hwlearn.circuit.elements", "hwlearn.calibration", "hwlearn.testing", "hwlearn_sim")
@@ -39,3 +42,8 @@ def test_site_builds_without_a_warning(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "C/d(theta)" in (tmp_path / "reference" / "generated" / "hwlearn.Kirchhoff.html").read_text()
+    assert json.loads((tmp_path / "bench.schema.json").read_text()) == bench_schema()
+    theory = (tmp_path / "theory.html").read_text(encoding="utf-8")
+    assert theory.count("<math") > 50
+    loaded = re.findall(r"""<(?:script|link|img)[^>]*(?:src|href)=["'](https?:[^"']+)""", theory)
+    assert loaded == []  # formulas need no script, and no page needs the network

@@ -25,3 +25,10 @@ def test_example_with_another_driver_reads_current(package, tmp_path, monkeypatc
     names: dict[str, object] = {}
     exec(example(package), names)
     assert names["amperes"] == pytest.approx(0.55 / 2200, rel=1e-4)
+
+
+def test_example_behind_an_adapter_runs(capsys):
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    (block,) = [block for block in blocks if "PlacedAdapter(" in block]
+    exec(block, {})
+    assert re.fullmatch(r"PROLOGIX::127\.0\.0\.1::\d+::GPIB::24::INSTR\n", capsys.readouterr().out)

@@ -2,8 +2,8 @@
 
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.operating_range import ChannelLimit
-from hwlearn_drivers.smu.reading import Reading, Sweep
+from hwlearn_drivers.smu.reading import Reading, VoltageSweep
 from hwlearn_drivers.smu.registry import open_smu
 from hwlearn_drivers.smu.smu import Smu
 
-__all__ = ["ChannelLimit", "Reading", "Smu", "SmuChannel", "Sweep", "open_smu"]
+__all__ = ["ChannelLimit", "Reading", "Smu", "SmuChannel", "VoltageSweep", "open_smu"]

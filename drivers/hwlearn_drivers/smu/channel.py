@@ -16,7 +16,7 @@ from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.smu.configured import ConfiguredChannel
 from hwlearn_drivers.smu.host import ChannelHost
 from hwlearn_drivers.smu.operating_range import UNIT, ChannelLimit, Quantity, other
-from hwlearn_drivers.smu.reading import OutputState, Sweep, agrees
+from hwlearn_drivers.smu.reading import OutputState, VoltageSweep, agrees
 
 LONGEST_LIST = 100
 """Maximum number of levels in one list command, on every model; longer lists run in parts."""
@@ -221,7 +221,7 @@ class SmuChannel(ConfiguredChannel):
             self._questions[source] = self._reading_question(source)
         return self._questions[source]
 
-    def sweep(self, levels: ArrayLike) -> Sweep:
+    def sweep(self, levels: ArrayLike) -> VoltageSweep:
         """Step through a list of levels with the instrument's own timing, and read its buffer.
 
         The output is on during the sweep and off afterwards. Levels change in single steps, without a ramp.
@@ -250,7 +250,7 @@ class SmuChannel(ConfiguredChannel):
                 parts.append(self._sweep(quantity, part))
             self.off()
         volts, amperes = np.concatenate(parts, axis=1)
-        return Sweep(volts, amperes)
+        return VoltageSweep(volts, amperes)
 
     # --- sequences of commands ----------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""`Reading`, `Sweep`, `OutputState`, `StatusQueries`: what a channel measures, its state, and how to read it."""
+"""`Reading`, `VoltageSweep`, `OutputState`, `StatusQueries`: what a channel measures, and its state."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _beyond(value: float, most: float, unit: str, name: str, limit: float) -> st
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Sweep:
+class VoltageSweep:
     """Voltage and current at each level of a list; ``volts`` and ``amperes`` are (n,)."""
 
     volts: FloatArray

@@ -1,1 +1,1 @@
-"""Commands that hand on the data of stored runs."""
+"""Commands that show stored runs or hand on their data."""

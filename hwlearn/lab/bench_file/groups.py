@@ -16,7 +16,7 @@ from hwlearn.quantities import Count, Section
 Pair = Annotated[list[Count], Field(min_length=2, max_length=2)]
 
 
-class Connection(Section):
+class GroupConnection(Section):
     """An item of ``network.connections``: edges from the nodes of one group to those of another.
 
     Every node of ``from``, or only those listed in ``nodes``, is connected to every node of ``to``. With ``image``
@@ -121,13 +121,13 @@ class GroupedNodes:
         """Name of each node: its group and its number inside."""
         return [f"{group}{k}" for group, size in self.sizes.items() for k in range(size)]
 
-    def edges(self, connections: Sequence[Connection]) -> list[tuple[int, int]]:
+    def edges(self, connections: Sequence[GroupConnection]) -> list[tuple[int, int]]:
         """Return the edges (drain or first node, source or second node) of connections, in their order.
 
         Raises
         ------
         SetupError
-            As `nodes` and `Connection.seen`.
+            As `nodes` and `GroupConnection.seen`.
         """
         found = []
         for one in connections:

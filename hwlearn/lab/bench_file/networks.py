@@ -13,7 +13,7 @@ from hwlearn.circuit.elements import AnyElement
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError, TopologyError
 from hwlearn.lab.bench_file.elements import DiodeTable, ElementTable, PlacedElement
-from hwlearn.lab.bench_file.groups import Connection, GroupedNodes
+from hwlearn.lab.bench_file.groups import GroupConnection, GroupedNodes
 from hwlearn.quantities import Count, NonNegativeOhms, Section, Seed
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class GroupsNetwork(NetworkSection):
 
     kind: Literal["groups"]
     groups: Annotated[dict[str, Count], Field(min_length=1)]
-    connections: Annotated[list[Connection], Field(min_length=1)]
+    connections: Annotated[list[GroupConnection], Field(min_length=1)]
     inputs: list[str]
     outputs: list[str]
     ground: str | None = None

@@ -1,4 +1,7 @@
-"""`RunContents`: everything that a run has stored, as it was at one moment."""
+"""`RunContents`: everything that a run has stored, as it was at one moment.
+
+One file because all of it is read in one transaction.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,7 @@ class RunContents:
     folder : Path
         For error messages.
     db : sqlite3.Connection
-        A connection in a read transaction.
+        In a read transaction.
     """
 
     def __init__(self, folder: Path, db: sqlite3.Connection) -> None:
@@ -303,8 +306,7 @@ class RunContents:
             return
         found = {table: [keys for keys, _ in self.rows(table)] for table in _KEYS if self._has(table)}
         epochs, steps = self.epochs(), self.steps()
-        batches = [keys[0] for keys in found["batches"]]
-        updates = [keys[0] for keys in found["updates"]]
+        batches, updates = ([keys[0] for keys in found[table]] for table in ("batches", "updates"))
         with self._reported():
             if batches != list(range(len(batches))) or len(batches) not in (steps, steps + 1):
                 raise ValueError(f"it has {len(batches)} batches and {steps} updates")

@@ -37,8 +37,8 @@ MOST_STEPS_BYTES: Final = 64_000_000
 _PAGE: Final = 4096
 _ROW: Final = 45
 """Bytes of the columns beside the arrays, and of the row itself."""
-_EPOCH: Final = 420
-"""Bytes of the scores of an epoch."""
+_EPOCH: Final = 1450
+"""Bytes of the scores, the health and the energy of an epoch."""
 _PICTURE: Final = (105_000, 350, 150_000)
 """Bytes of a report: of the figure, of each batch in its learning curve, and at most of the curve."""
 _SPREAD: Final = 0.3

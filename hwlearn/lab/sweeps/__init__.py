@@ -6,7 +6,6 @@ from hwlearn.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hwlearn.lab.sweeps.execution import execute as execute
-    from hwlearn.lab.sweeps.running import sweep as sweep
     from hwlearn.lab.sweeps.sweep import Sweep as Sweep
     from hwlearn.lab.sweeps.sweep import open_sweep as open_sweep
     from hwlearn.lab.sweeps.table import PointTable as PointTable

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
+import time
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from queue import Empty, Queue
 from typing import Any, Final
 
-import hwlearn
 from hwlearn.errors import NetworkError, SetupError
 from hwlearn.installed import extra_module
 from hwlearn.lab.sweeps.attempts import Job, PointFunction, attempt, error_line
@@ -19,6 +23,26 @@ LOCAL: Final = "local"
 
 _CONNECT_S: Final = 10
 _WORKERS_S: Final = 30
+_LOOK_S: Final = 2.0
+
+
+def check_cluster(cluster: Any) -> None:
+    """Refuse what is no cluster; no scheduler is contacted.
+
+    Raises
+    ------
+    SetupError
+        If the extra ``cluster`` is missing, or this is no address and no client.
+    """
+    distributed = extra_module("distributed", "cluster", "a sweep on a cluster")
+    if isinstance(cluster, str):
+        wrong = cluster != LOCAL and "://" not in cluster
+    else:
+        wrong = not isinstance(cluster, distributed.Client)
+    if wrong:
+        raise SetupError(
+            f"cluster is {cluster!r}; give local, or the address of a scheduler such as tcp://host:8786"
+        )
 
 
 def cluster_outcomes(
@@ -32,7 +56,7 @@ def cluster_outcomes(
     Raises
     ------
     SetupError
-        If the extra ``cluster`` is missing, or ``cluster`` is no address.
+        If ``cluster`` is no address that Dask knows.
     NetworkError
         If the scheduler cannot be reached or was lost, or its workers have another version of this package.
     """
@@ -68,15 +92,11 @@ def _quiet() -> Iterator[None]:
 def _client(distributed: Any, cluster: Any, workers: int, stack: ExitStack) -> Any:
     """Return a client of a cluster, closed by the stack unless it was given."""
     if not isinstance(cluster, str):
-        if not isinstance(cluster, distributed.Client):
-            raise SetupError(
-                f"cluster is {cluster!r}; give 'local', an address such as tcp://host:8786, or a Client"
-            )
         return cluster
     if cluster == LOCAL:
-        # a point whose worker was killed is repeated alone, not beside others again
+        # a point whose worker was killed twice is repeated alone, not beside others again
         dask = extra_module("dask", "cluster", "a sweep on a cluster")
-        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
+        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 1}))
         made = stack.enter_context(
             distributed.LocalCluster(
                 n_workers=workers,
@@ -87,10 +107,6 @@ def _client(distributed: Any, cluster: Any, workers: int, stack: ExitStack) -> A
             )
         )
         return stack.enter_context(distributed.Client(made))
-    if "://" not in cluster:
-        raise SetupError(
-            f"cluster is {cluster!r}; give local, or the address of a scheduler such as tcp://host:8786"
-        )
     try:
         return stack.enter_context(distributed.Client(cluster, timeout=_CONNECT_S, set_as_default=False))
     except (OSError, TimeoutError) as error:
@@ -101,7 +117,7 @@ def _client(distributed: Any, cluster: Any, workers: int, stack: ExitStack) -> A
 
 
 def _version() -> str:
-    return hwlearn.__version__
+    return str(importlib.import_module("hwlearn").__version__)
 
 
 def _check_workers(client: Any) -> None:
@@ -116,10 +132,10 @@ def _check_workers(client: Any) -> None:
         raise NetworkError(
             f"the workers of the cluster cannot import hwlearn: {error}; install it there"
         ) from error
-    if found != {hwlearn.__version__}:
+    if found != {_version()}:
         raise NetworkError(
             f"the workers of the cluster have hwlearn {', '.join(sorted(found))}, here it is "
-            f"{hwlearn.__version__}; install the same version"
+            f"{_version()}; install the same version"
         )
 
 
@@ -131,12 +147,15 @@ def _mapped(
     keys = [f"hwlearn-{run}-{job.number}" for job in jobs]
     by_key = dict(zip(keys, jobs, strict=True))
     futures = client.map(attempt, jobs, key=keys, pure=False, retries=0, function=function)
+    done: Queue[Any] = Queue()
+    for future in futures:
+        future.add_done_callback(done.put)
     try:
-        for future in distributed.as_completed(futures, raise_errors=False):
-            job = by_key[future.key]
-            ended = _ended(distributed, client, future, job)
+        for _ in jobs:
+            future = _next_done(client, done)
+            ended = _ended(distributed, client, future, by_key[future.key])
             if ended is None:
-                given_up.append(job)
+                given_up.append(by_key[future.key])
             else:
                 yield ended
             future.release()
@@ -145,27 +164,47 @@ def _mapped(
             client.cancel(futures, force=True)
 
 
+def _next_done(client: Any, done: Queue[Any]) -> Any:
+    """Return the next future that is done.
+
+    Raises
+    ------
+    NetworkError
+        If the cluster had no worker for some time: nothing would ever be done.
+    """
+    alone_since = None
+    while True:
+        try:
+            return done.get(timeout=_LOOK_S)
+        except Empty:
+            if client.status == "running" and client.scheduler_info()["workers"]:
+                alone_since = None
+                continue
+        now = time.monotonic()
+        alone_since = now if alone_since is None else alone_since
+        if now - alone_since > _WORKERS_S:
+            raise NetworkError(f"the cluster has had no workers for {_WORKERS_S} s; start some")
+
+
 def _ended(distributed: Any, client: Any, future: Any, job: Job) -> Outcome | None:
     """Return what became of a point; None if Dask gave it up because workers were killed.
+
+    A point whose worker is killed before its result has arrived here runs again.
 
     Raises
     ------
     NetworkError
         If the scheduler was lost.
     """
-    lost = f"the connection to the scheduler {_address(client)} was lost"
     try:
-        error = future.exception() if future.status == "error" else None
-        if error is None:
-            outcome: Outcome = future.result()
-            return outcome
-    except (distributed.client.FutureCancelledError, OSError, TimeoutError) as error:
-        raise NetworkError(lost) from error
-    if isinstance(error, distributed.KilledWorker):
+        outcome: Outcome = future.result()
+    except distributed.KilledWorker:
         return None
-    if client.status != "running":
-        raise NetworkError(lost)
-    return Outcome(job.number, None, error_line(error), 0.0)
+    except Exception as error:
+        if client.status != "running" or isinstance(error, CancelledError):
+            raise NetworkError(f"the connection to the scheduler {_address(client)} was lost") from error
+        return Outcome(job.number, None, error_line(error), 0.0)
+    return outcome
 
 
 def _address(client: Any) -> str:
@@ -175,13 +214,8 @@ def _address(client: Any) -> str:
 def _alone(distributed: Any, client: Any, function: PointFunction, job: Job, retries: int) -> Outcome:
     """Repeat a point that Dask gave up, with no other one beside it."""
     for times in range(1, retries + 1):
-        future = client.submit(
-            attempt, job, key=f"hwlearn-{uuid.uuid4().hex}-{job.number}", pure=False, function=function
-        )
-        distributed.wait([future])
-        ended = _ended(distributed, client, future, job)
-        future.release()
-        if ended is not None:
-            return Outcome(ended.number, ended.result, ended.error, ended.seconds, times + 1)
+        given_up: list[Job] = []
+        for ended in _mapped(distributed, client, function, [job], given_up):
+            return replace(ended, attempts=times + 1)
     error = f"its worker was killed in each of {retries + 1} attempts; it may need more memory"
     return Outcome(job.number, None, error, 0.0, retries + 1)

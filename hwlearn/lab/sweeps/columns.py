@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from hwlearn.lab.sweeps.table import Row
+from hwlearn.lab.sweeps.table import PointRow
 from hwlearn.storage.toml_text import toml_value
 
 CURVES: Final = "curves"
@@ -18,7 +18,7 @@ CURVES: Final = "curves"
 OWN: Final = ("status", "error", "attempts", "seconds")
 
 
-def table_columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
+def table_columns(rows: Sequence[PointRow]) -> dict[str, list[Any]]:
     """Return a column for the number of a point, each of its values, its status and each of its results.
 
     A value that a row does not have is None. Results that are mappings have a column for each entry, with a dot.
@@ -40,7 +40,7 @@ def table_columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
     return columns
 
 
-def curve_columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
+def curve_columns(rows: Sequence[PointRow]) -> dict[str, list[Any]]:
     """Return a row for each epoch of each point: its number, its values, the epoch and the scores."""
     points = _names(row.point for row in rows)
     names = _names(row.result.get(CURVES, {}) for row in rows)
@@ -81,7 +81,7 @@ def array_of(values: Sequence[Any]) -> np.ndarray:
     return np.array(["" if value is None else str(value) for value in values])
 
 
-def place_of(row: Row, axes: Mapping[str, Sequence[Any]]) -> tuple[int, ...]:
+def place_of(row: PointRow, axes: Mapping[str, Sequence[Any]]) -> tuple[int, ...]:
     """Return where the point of a row is on the axes."""
     return tuple(list(values).index(row.point[key]) for key, values in axes.items())
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from hwlearn import early_exit
 from hwlearn.errors import MAY_BE_ON, NetworkError, SetupError
 from hwlearn.lab.sweeps.attempts import Job, PointFunction, attempt
-from hwlearn.lab.sweeps.cluster import cluster_outcomes
+from hwlearn.lab.sweeps.cluster import LOCAL, check_cluster, cluster_outcomes
 from hwlearn.lab.sweeps.local import checked_workers, local_outcomes
 from hwlearn.lab.sweeps.table import Outcome, PointTable
 
@@ -59,10 +59,8 @@ def execute(
     RunError
         If the table cannot be written.
     """
+    count = checked_place(workers, cluster)
     jobs = _jobs(table, retry_failed)
-    count = checked_workers(workers)
-    if cluster is not None and workers is not None and cluster != "local":
-        raise SetupError("workers is for this computer and for cluster = 'local'; another cluster has its own")
     if not jobs:
         return
     if cluster is None:
@@ -70,6 +68,24 @@ def execute(
     else:
         outcomes = cluster_outcomes(function, jobs, cluster, count, retries)
     _store(outcomes, table, on_outcome)
+
+
+def checked_place(workers: int | None, cluster: Any) -> int:
+    """Return the number of processes of this computer; nothing is started or contacted.
+
+    Raises
+    ------
+    SetupError
+        If ``workers`` or ``cluster`` is wrong, or the extra of a cluster is not installed.
+    """
+    count = checked_workers(workers)
+    if cluster is not None:
+        check_cluster(cluster)
+        if workers is not None and cluster != LOCAL:
+            raise SetupError(
+                "workers is for this computer and for the cluster 'local'; another cluster has its own"
+            )
+    return count
 
 
 def execute_here(

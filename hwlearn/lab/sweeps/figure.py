@@ -11,7 +11,7 @@ from hwlearn.arrays import FloatArray
 from hwlearn.errors import RunError, closest
 from hwlearn.lab.figure_style import FAINT, INK, SECOND, THIRD, set_log_scale
 from hwlearn.lab.sweeps.columns import table_columns
-from hwlearn.lab.sweeps.table import Row
+from hwlearn.lab.sweeps.table import PointRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ _FEW: Final = 3
 
 
 def sweep_figure(
-    rows: Sequence[Row],
+    rows: Sequence[PointRow],
     axes: Mapping[str, Sequence[Any]],
     title: str,
     score: str | None = None,
@@ -36,7 +36,7 @@ def sweep_figure(
 
     Parameters
     ----------
-    rows : sequence of Row
+    rows : sequence of PointRow
     axes : mapping of str to sequence
         Values of the grid by key, the seed left out.
     title : str
@@ -84,8 +84,8 @@ def sweep_figure(
 
 
 def _selected(
-    rows: Sequence[Row], axes: Mapping[str, Sequence[Any]], where: Mapping[str, Any]
-) -> tuple[list[Row], dict[str, Sequence[Any]]]:
+    rows: Sequence[PointRow], axes: Mapping[str, Sequence[Any]], where: Mapping[str, Any]
+) -> tuple[list[PointRow], dict[str, Sequence[Any]]]:
     for key, value in where.items():
         if key != "seed" and (key not in axes or value not in axes[key]):
             raise RunError(f"no point of the sweep has {key} = {value!r}{closest(key, list(axes))}")
@@ -108,7 +108,11 @@ def _score(columns: Mapping[str, Sequence[Any]], score: str | None) -> str:
 
 
 def _draw_lines(
-    panel: Axes, rows: Sequence[Row], values: FloatArray, axes: Mapping[str, Sequence[Any]], drawn: Sequence[str]
+    panel: Axes,
+    rows: Sequence[PointRow],
+    values: FloatArray,
+    axes: Mapping[str, Sequence[Any]],
+    drawn: Sequence[str],
 ) -> None:
     """Draw the mean over the seeds as a line, and each point as a dot."""
     key, second = drawn[0], drawn[1] if len(drawn) > 1 else None
@@ -134,7 +138,7 @@ def _draw_lines(
 
 def _draw_map(
     panel: Axes,
-    rows: Sequence[Row],
+    rows: Sequence[PointRow],
     values: FloatArray,
     axes: Mapping[str, Sequence[Any]],
     drawn: Sequence[str],
@@ -157,7 +161,7 @@ def _draw_map(
     panel.get_figure(root=True).colorbar(picture, ax=panel, label=label)  # type: ignore[union-attr]
 
 
-def _draw_seeds(panel: Axes, rows: Sequence[Row], values: FloatArray) -> None:
+def _draw_seeds(panel: Axes, rows: Sequence[PointRow], values: FloatArray) -> None:
     """Draw a dot for each seed of a sweep without a grid."""
     panel.plot([row.point.get("seed", row.number) for row in rows], values, "o", color=INK, markersize=4)
     panel.set_xlabel("seed")

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
+from os import _exit as exit_at_once
 from typing import Any, Final
 
 from hwlearn.compilation import THREADS, cores
@@ -108,7 +109,7 @@ def _begin(parent: int) -> None:
 def _end_with_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_WATCH_S)
-    os._exit(1)
+    exit_at_once(1)
 
 
 def _together(

@@ -12,7 +12,7 @@ from hwlearn.errors import HwlearnError, RunError, SetupError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.runs.report import save_figure
 from hwlearn.lab.sweeps.definition import SweepDefinition, define, stored_definition
-from hwlearn.lab.sweeps.execution import execute, execute_here
+from hwlearn.lab.sweeps.execution import checked_place, execute, execute_here
 from hwlearn.lab.sweeps.progress import progress_bar
 from hwlearn.lab.sweeps.sweep import RUNS, Sweep, open_sweep
 from hwlearn.lab.sweeps.table import DATABASE, Outcome, PointTable
@@ -110,7 +110,7 @@ class SweepOptions:
         self.hardware, self.retry_failed = hardware, retry_failed
 
     def check(self, definition: SweepDefinition) -> None:
-        """Refuse hardware that is not wanted, and workers for hardware.
+        """Refuse hardware that is not wanted, and a place where the points cannot run.
 
         Raises
         ------
@@ -122,7 +122,9 @@ class SweepOptions:
                 f"bench {definition.trained.name}: its backend is no simulation; a sweep over hardware needs "
                 "--hardware, in Python hardware=True, and runs one point at a time"
             )
-        if self.hardware and (self.cluster is not None or self.workers not in (None, 1)):
+        if not self.hardware:
+            checked_place(self.workers, self.cluster)
+        elif self.cluster is not None or self.workers not in (None, 1):
             raise SetupError(
                 "a sweep over hardware runs one point at a time in this process; leave out workers and cluster"
             )

@@ -17,7 +17,7 @@ from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.sweeps.columns import CURVES, array_of, csv_text, curve_columns, place_of, table_columns
 from hwlearn.lab.sweeps.definition import stored_definition
 from hwlearn.lab.sweeps.figure import sweep_figure
-from hwlearn.lab.sweeps.table import DATABASE, PointStatus, Row, StoredTable
+from hwlearn.lab.sweeps.table import DATABASE, PointRow, PointStatus, StoredTable
 from hwlearn.lab.sweeps.trained_point import SEED
 from hwlearn.storage.atomic_file import write_atomically
 
@@ -68,7 +68,7 @@ class Sweep:
         found = self.definition.get("seeds")
         return None if found is None else list(found)
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[PointRow]:
         """Return the rows of the table, each with number, point, status, error, attempts, seconds and result."""
         return self._stored.rows()
 
@@ -207,7 +207,7 @@ def open_sweep(path: str | Path) -> Sweep:
     return found
 
 
-def _grids(rows: list[Row], axes: Mapping[str, list[Any]], shape: tuple[int, ...]) -> dict[str, Any]:
+def _grids(rows: list[PointRow], axes: Mapping[str, list[Any]], shape: tuple[int, ...]) -> dict[str, Any]:
     """Return arrays over the axes by name, with their dimensions."""
     dimensions, found = tuple(axes), {}
     # a table in the order of the axes

@@ -65,7 +65,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Row:
+class PointRow:
     """One row of the table.
 
     Attributes
@@ -120,10 +120,8 @@ class PointTable:
         with ExitStack() as failed:
             self._lock = failed.enter_context(FolderLock(folder, "sweep"))
             with self._reported():
-                if not (folder / DATABASE).is_file():
+                if not (folder / DATABASE).is_file() or not _is_continued(folder, definition):
                     _create(folder, definition, points)
-                else:
-                    _check_definition(folder, definition)
                 self._db = _connect(folder)
                 failed.callback(self._db.close)
                 self._began = time.perf_counter()
@@ -146,11 +144,11 @@ class PointTable:
     ) -> None:
         self.close()
 
-    def to_run(self, *, failed: bool = False) -> list[Row]:
+    def to_run(self, *, failed: bool = False) -> list[PointRow]:
         """Return the points that are pending, with ``failed`` also those that failed."""
         return [row for row in self.rows() if row.status == "pending" or (failed and row.status == "failed")]
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[PointRow]:
         """Return all rows in the order of their numbers."""
         with self._reported():
             return list(_rows(self._db))
@@ -199,7 +197,7 @@ class StoredTable:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[PointRow]:
         """Return all rows in the order of their numbers."""
         with self._read() as db:
             return list(_rows(db))
@@ -270,12 +268,21 @@ def _connect(folder: Path) -> sqlite3.Connection:
     return db
 
 
-def _check_definition(folder: Path, definition: Mapping[str, Any]) -> None:
-    """Refuse to continue a table of another definition, naming what differs."""
-    stored = StoredTable(folder).definition()
+def _is_continued(folder: Path, definition: Mapping[str, Any]) -> bool:
+    """Return whether the table of a folder has this definition; False if it has another one and no point was run.
+
+    Raises
+    ------
+    RunError
+        If it has another definition and points that were run, naming what differs.
+    """
+    table = StoredTable(folder)
+    stored, counts = table.definition(), table.counts()
     wanted = json.loads(_json(definition))
     if stored == wanted:
-        return
+        return True
+    if not counts["finished"] and not counts["failed"]:
+        return False
     before, after = dict(_flat(stored)), dict(_flat(wanted))
     changed = [
         f"{key} was {_short(before.get(key))}, is now {_short(after.get(key))}"
@@ -319,10 +326,10 @@ def _counts(db: sqlite3.Connection) -> dict[PointStatus, int]:
     return counts
 
 
-def _rows(db: sqlite3.Connection) -> Iterator[Row]:
+def _rows(db: sqlite3.Connection) -> Iterator[PointRow]:
     query = "SELECT number, point, status, error, attempts, seconds, result FROM points ORDER BY number"
     for number, point, status, error, attempts, seconds, result in db.execute(query):
-        yield Row(
+        yield PointRow(
             number,
             json.loads(point),
             status,

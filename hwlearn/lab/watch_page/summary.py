@@ -158,11 +158,24 @@ def health_table(view: RunView) -> str:
             mark = ' class="w-bad"' if name in alarms else ""
             limit = f"at most {number_text(limits[name])}" if name in limits else ""
             rows.append(
-                f"<tr><th>{escape(name.replace('_', ' '))}</th><td{mark}>{escape(number_text(value))}</td>"
+                f"<tr><th>{escape(_figure_name(name))}</th><td{mark}>{escape(number_text(value))}</td>"
                 f"<td>{escape(limit)}</td></tr>"
             )
-    alarm_line = "".join(f"<b>ALARM: {escape(str(name).replace('_', ' '))}</b> " for name in alarms)
-    return f'<div class="w-bad">{alarm_line}</div><table class="w-table">{"".join(rows)}</table>'
+    listed = "".join(f"<b>ALARM: {escape(_figure_name(str(name)))}</b> " for name in alarms)
+    alarm_line = f'<div class="w-bad">{listed}</div>' if alarms else ""
+    return f'{alarm_line}<table class="w-table">{"".join(rows)}</table>'
+
+
+def _figure_name(name: str) -> str:
+    """Return the name of a figure of a record as words.
+
+    Examples
+    --------
+    >>> _figure_name("scale_invariance"), _figure_name("setpoint_error_V")
+    ('scale invariance', 'setpoint error (V)')
+    """
+    words = name.removesuffix("_V").replace("_", " ")
+    return f"{words} (V)" if name.endswith("_V") else words
 
 
 def provenance_table(view: RunView) -> str:

@@ -18,6 +18,7 @@ from hwlearn.arrays import FloatArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.network.network import Network
 from hwlearn.network.readings import MeasuredPhase
+from hwlearn.units import format_quantity
 
 _SUMS: Final = (
     "free_J", "nudged_J", "programming_J", "free_s", "nudged_s", "programming_s", "samples", "updates",
@@ -149,6 +150,16 @@ def training_energy(epochs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         sums["clocked"] += "clock" in one["durations"]
     found = _account(sums)
     return {name.replace("total_", "training_"): value for name, value in found.items()}
+
+
+def energy_text(energy: Mapping[str, Any]) -> str:
+    """Return the account of a training in one line."""
+    parts = [f"{format_quantity(energy['training_J'], 'J', 3)} in {format_quantity(energy['training_s'], 's', 3)}"]
+    for name in ("inference", "update"):
+        if energy[f"{name}_J"] is not None:
+            parts.append(f"{format_quantity(energy[f'{name}_J'], 'J', 3)} per {name}")
+    source = "model" if energy["source"] == "model" else f"{energy['source']} currents"
+    return f"{', '.join(parts)} ({source})"
 
 
 def _account(sums: Mapping[str, float]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _power(sample: HealthSample) -> Figure:
     scale = float((w * (np.abs(V[0] * J[0]) + np.abs(V[1] * J[1]))).sum())
     if not scale:
         return Figure(POWER, NOT_MEASURED)
-    sigma_I, sigma_V = plus.current_sigma, sample.sigma_V
+    sigma_I, sigma_V = max(plus.current_sigma, _noise_of_sources(sample)), sample.sigma_V
     noise = hypot(
         sigma_V * float(np.sqrt((w**2 * (J[0] ** 2 + J[1] ** 2)).sum())),
         # setpoints are equally far from a reading of the free phase, not from the free phase itself
@@ -97,6 +97,19 @@ def _power(sample: HealthSample) -> Figure:
     shifted = [np.abs((w * each).sum(axis=0)).sum() for each in (fed, J[0] - J[1])]
     fixed = float(GAIN * sum(moved) + OFFSET_V * (shifted[0] + 3 * shifted[1]))
     return Figure(POWER, abs(difference) / scale, (SIGMAS * noise + fixed) / scale)
+
+
+def _noise_of_sources(sample: HealthSample) -> float:
+    """Return the standard deviation in amperes of a current of a source, which no readout states.
+
+    On resistors the middle of both nudged phases is the free phase: what differs is noise of three readings.
+    """
+    phases, sides = sample.phases, both_sides(sample.phases)
+    currents = [phases.free.source_currents, *(each.source_currents for each in sides or ())]
+    if len(currents) < 3 or any(each is None for each in currents):
+        return 0.0
+    free, plus, minus = (np.asarray(each) for each in currents)
+    return float(np.sqrt(((0.5 * (plus + minus) - free) ** 2).mean() / 1.5))
 
 
 def residual_figure(

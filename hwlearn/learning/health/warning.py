@@ -13,6 +13,7 @@ _CAUSES: Final = {
     "midpoint_error_V": "the phases do not fit each other: check settling, offsets and the order of readings",
     "power_balance": "voltages and currents do not fit each other: check wiring and gains (hwlearn check)",
     "model_residual_V": "the outputs are not those of the model: check wiring, offsets, or the device error",
+    "saturated_share": "readings are at the end of their range: reduce the inputs, or use a larger range",
     "update_error_V": "the outputs do not follow the updates: check the programming of the edges",
 }
 

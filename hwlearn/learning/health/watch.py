@@ -36,6 +36,9 @@ NAMES: Final = (
 )  # fmt: skip
 """Figures of an epoch in the order of their record, without the shares."""
 
+MOST_SATURATED: Final = 0.5
+"""Share of saturated samples above which the gradient that is missing can exceed the one that is left."""
+
 _NOT_APPLICABLE, _NOT_MEASURED = -1.0, -2.0  # of the third column of the state
 
 
@@ -83,12 +86,14 @@ class HealthWatch:
         self._figures, self._counts = {}, np.zeros(3, dtype=np.int64)
         bias = found.pop("bias")
         return {
-            **{name: figure.value for name, figure in found.items()},
-            "saturated_share": saturated / share,
-            "skipped_share": skipped / share,
-            "bias": bias.value,
-            "limits": {name: one.limit for name, one in found.items() if one.limit is not None},
-            "alarms": [name for name, one in found.items() if one.exceeded],
+            **{name: _rounded(figure.value) for name, figure in found.items()},
+            "saturated_share": _rounded(saturated / share),
+            "skipped_share": _rounded(skipped / share),
+            "bias": _rounded(bias.value),
+            "limits": {name: _rounded(one.limit) for name, one in found.items() if one.limit is not None}
+            | {"saturated_share": MOST_SATURATED},
+            "alarms": [name for name, one in found.items() if one.exceeded]
+            + (["saturated_share"] if saturated > MOST_SATURATED * samples else []),
         }
 
     # --- state --------------------------------------------------------------------------------------
@@ -195,6 +200,11 @@ def _saturated(free: Readout | None, phases: TwoPhase | None) -> BoolArray | Non
     readouts = [free] if phases is None else [phases.free, phases.plus, phases.minus]
     found = [one.saturated.any(axis=1) for one in readouts if one is not None and one.saturated is not None]
     return np.any(found, axis=0) if found else None
+
+
+def _rounded(value: float | str) -> float | str:
+    """Return a number with the six digits that its record has."""
+    return value if isinstance(value, str) else float(f"{value:.6g}")
 
 
 def _numbers(figure: Figure) -> tuple[float, float, float]:

@@ -13,7 +13,20 @@ from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
 from hwlearn.network.nudges import DriveKind
-from hwlearn.quantities import FROM_LIST, FilePath, NonNegative, NonNegativeVolts, Section, Seed, Share
+from hwlearn.quantities import (
+    FROM_LIST,
+    Count,
+    FilePath,
+    NonNegative,
+    NonNegativeSeconds,
+    NonNegativeVolts,
+    Positive,
+    PositiveSeconds,
+    PositiveVolts,
+    Section,
+    Seed,
+    Share,
+)
 from hwlearn_drivers.bench.backend import BenchBackend
 from hwlearn_drivers.bench.settings import BenchSettings
 from hwlearn_drivers.bench.wiring import make_wiring, programmed_edges
@@ -35,6 +48,9 @@ _OF_DEVICES: Final = frozenset(
     ("model", "law", "device_spread", "cycle_spread", "stuck_fraction", "endurance", "retention")
 )
 """Keys of a memristor that say what the devices are, not how they are reached."""
+
+_PACE: Final = ("settle", "slew_V_per_s", "ramp_step", "input_tolerance", "timeout")
+"""Keys of the backend ``bench`` that hold for a rehearsal too."""
 
 _NOWHERE = "TCPIP::127.0.0.1::{port}::SOCKET"
 
@@ -59,9 +75,13 @@ class VirtualMixedSettings(Section):
         Standard deviation of one reading of a board.
     gain, offset
         Standard deviations of the gain errors and of the offsets (V) of the converters of boards.
+    settle, slew_V_per_s, ramp_step, input_tolerance, timeout
+        As in the backend ``bench``, if they are stated; by default sources move at once and nothing is waited for.
+    visa_library, baud
+        Of real links; accepted, so that their bench file can be rehearsed, and not used.
     wire_log : path, optional
     driver : table
-        Further keys of the backend ``bench``, such as ``settle``.
+        Further keys of the backend ``bench``, such as ``replay``.
     """
 
     instruments: Annotated[tuple[dict[str, Any], ...], FROM_LIST, Field(min_length=1)]
@@ -81,6 +101,13 @@ class VirtualMixedSettings(Section):
     read_noise: NonNegativeVolts = 0.0
     gain: NonNegative = 0.0
     offset: NonNegativeVolts = 0.0
+    settle: NonNegativeSeconds | None = None
+    slew_V_per_s: Positive | None = None
+    ramp_step: PositiveVolts | None = None
+    input_tolerance: PositiveVolts | None = None
+    timeout: PositiveSeconds | None = None
+    visa_library: str | None = None
+    baud: Count | None = None
     wire_log: FilePath | None = None
     driver: dict[str, Any] = Field(default_factory=dict)
 
@@ -98,6 +125,7 @@ class VirtualMixedSettings(Section):
             "edges": self.edges,
             **({} if self.devices is None else {"devices": self.devices}),
             **fast,
+            **{name: getattr(self, name) for name in _PACE if getattr(self, name) is not None},
             **({} if self.superposition is None else {"superposition": self.superposition}),
             "superpose": self.superpose,
             **({} if self.wire_log is None else {"wire_log": self.wire_log}),

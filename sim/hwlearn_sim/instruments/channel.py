@@ -91,16 +91,13 @@ class VirtualChannel:
         rng: np.random.Generator,
         meters: Meters,
     ) -> None:
-        self.capability: ChannelCapability = capability
-        self.clock: Clock = clock
-        self.label: str = connection.label
+        self.capability, self.clock, self.label = capability, clock, connection.label
         plane, node = connection.plane, connection.node
         if node is None:
             # an unconnected channel is connected to an open end of a separate plane
             plane, node = AnalogPlane(_UNCONNECTED, [0.0]), 1
         self._plane, self._terminal = plane, plane.attach(node, connection.label)
-        self.generator: np.random.Generator = rng
-        self._noise = meters.noise
+        self.generator, self._noise = rng, meters.noise
         self.forced: Literal["over-range", "compliance"] | None = None
         self.quirks: set[Quirk] = set()
         self.line_Hz = LINE_HZ

@@ -1,4 +1,7 @@
-"""`KirchhoffTwin`: a simulated network with the imperfections of real hardware."""
+"""`KirchhoffTwin`: a simulated network with the imperfections of real hardware.
+
+One file because a twin is one object: what it measures depends on everything that it is.
+"""
 
 from __future__ import annotations
 

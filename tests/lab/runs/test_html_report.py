@@ -4,7 +4,7 @@ import json
 import re
 import sqlite3
 import time
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from hwlearn.lab.runs.html_report.verdict import wilson_interval
 from hwlearn.lab.runs.packing import Encoding, Packed, pack
 from hwlearn.lab.runs.report import write_report
 from hwlearn.lab.runs.store import Run
+from hwlearn.units import format_quantity
 
 ATTACK = "<script>alert(1)</script> $\\frac \"'> \u202e"
 
@@ -57,7 +58,7 @@ def test_report_is_complete_accessible_and_needs_nothing_else(tmp_path, monkeypa
     assert page.headings[1:] == [
         f"Accuracy {100 * result.measured.accuracy:.1f} % on 45 held-out samples",
         *("Learning curves", "Predicted and target", "Edges", "Programming"),
-        *("Calibration", "Bench", "Instruments", "Provenance"),
+        *("Energy", "Calibration", "Bench", "Instruments", "Provenance"),
     ]
     drawings = page.all("svg")
     assert len(drawings) == 7
@@ -127,13 +128,14 @@ def test_saturated_readings_are_counted(bench_path, tmp_path, mocker):
     assert "saturated readings17 of 18 in the last epoch" in reported(run).text
 
 
-def test_energy_is_shown_where_it_is_known():
-    account = {"free_J": 4e-6, "free_s": 2.0, "nudged_J": 1e-6, "programming_J": None, "samples": 8}
-    text = Page.of(tables.energy([SimpleNamespace(energy=account), SimpleNamespace(energy=account)])).text
-    assert "free phases8 uJ in 4.0 s" in text
+def test_energy_is_shown_where_it_is_known(bench_path, tmp_path):
+    run = recorded(hl.open_bench(bench_path, ["train.epochs=2"]), tmp_path)
+    free = sum(epoch.energy["free_J"] for epoch in run.epochs())
+    text = Page.of(tables.energy(run.epochs())).text
+    assert f"free phases{format_quantity(free, 'J')} in " in text
     assert "programmingenergy not known" in text
-    assert "one inference500 nJ" in text
-    assert tables.energy([SimpleNamespace(energy={})]) == ""
+    assert "whole training, energy without programming" in text
+    assert tables.energy([replace(epoch, energy={}) for epoch in run.epochs()]) == ""
 
 
 def test_ending_and_format_of_a_report_agree(bench_path, tmp_path):

@@ -13,7 +13,7 @@ from hwlearn.lab.runs.store import Run
 
 
 def test_rows_of_small_networks_are_little_more_than_their_numbers(bench_text, tmp_path):
-    """A step of nine edges took 5.7 kB."""
+    """A step of nine edges took 5.7 kB; every second one has the health and energy of an epoch, 1.4 kB."""
     path = tmp_path / "nine.toml"
     network = (
         '[network]\nkind = "crossbar"\nrows = 3\ncolumns = 3\ninputs = [0, 1]\noutputs = [0, 1]\nground = 2\n'
@@ -24,7 +24,7 @@ def test_rows_of_small_networks_are_little_more_than_their_numbers(bench_text, t
         run = recorded(hl.open_bench(path, [f"train.epochs={epochs}", "train.batch=3"]), tmp_path / "runs")
         sizes.append((run.folder / "run.sqlite").stat().st_size)
         assert run.steps() == 2 * epochs
-    assert (sizes[1] - sizes[0]) / 120 < 1300
+    assert (sizes[1] - sizes[0]) / 120 < 1900
 
 
 KEPT = {

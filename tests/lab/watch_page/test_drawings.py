@@ -86,7 +86,9 @@ def test_texts_of_a_run_cannot_become_elements_of_the_page(follower):
 
 def test_health_is_shown_when_it_is_recorded(follower):
     view = follower.view
-    assert "not recorded" in health_table(view)
+    old = replace(view, epochs=(*view.epochs[:-1], replace(view.epochs[-1], health={})))
+    assert "not recorded" in health_table(old)
+    assert "not recorded" not in health_table(view)
     health = {"scale_invariance": 0.01234, "power_balance": "not applicable", "saturated_share": 0.25}
     health |= {"limits": {"scale_invariance": 0.002}, "alarms": ["scale_invariance"]}
     shown = replace(view, epochs=(*view.epochs[:-1], replace(view.epochs[-1], health=health)))

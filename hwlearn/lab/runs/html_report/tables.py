@@ -17,6 +17,7 @@ from hwlearn.lab.runs.contents import RunContents
 from hwlearn.lab.runs.html_report.bench_of_run import BenchOfRun
 from hwlearn.lab.runs.html_report.verdict import duration_text
 from hwlearn.lab.runs.variables import ValuesOfRun
+from hwlearn.learning.energy import training_energy
 from hwlearn.learning.records import Epoch
 from hwlearn.storage.toml_text import toml_tables
 from hwlearn.units import format_quantity
@@ -51,24 +52,20 @@ def programming(contents: RunContents, epochs: list[Epoch], kinds: tuple[ValuesO
 
 def energy(epochs: list[Epoch]) -> str:
     """Return the table of the energy of a run; empty if its epochs have no account of it."""
-    accounts: list[Mapping[str, Any]] = [found for epoch in epochs if (found := getattr(epoch, "energy", None))]
-    if not accounts:
+    account = training_energy(epoch.energy for epoch in epochs)
+    if not account:
         return ""
     facts = []
     for name, what in _ENERGIES.items():
-        joules: list[Any] = [account.get(f"{name}_J") for account in accounts]
-        seconds = sum(account.get(f"{name}_s") or 0.0 for account in accounts)
-        if None in joules:
-            facts.append((what, f"energy {_UNKNOWN}, {duration_text(seconds)}"))
-        else:
-            facts.append((what, f"{format_quantity(sum(joules), 'J')} in {duration_text(seconds)}"))
-    samples, free = (sum(account.get(name) or 0.0 for account in accounts) for name in ("samples", "free_J"))
-    if samples:
-        facts.append(("one inference", format_quantity(free / samples, "J")))
-    for name, what in (("source", "power"), ("durations", "durations")):
-        found = dict.fromkeys(str(account[name]) for account in accounts if account.get(name))
-        facts.append((what, ", ".join(found) or _UNKNOWN))
-    return fact_table(facts)
+        joules = account[f"{name}_J"]
+        text = f"energy {_UNKNOWN}" if joules is None else format_quantity(joules, "J")
+        facts.append((what, f"{text} in {duration_text(account[f'{name}_s'])}"))
+    if account["programming_J"] is None:
+        facts[-1] = (f"{facts[-1][0]}, energy without programming", facts[-1][1])
+    for name, what in (("inference", "one inference"), ("update", "one update")):
+        if account[f"{name}_J"] is not None:
+            facts.append((what, format_quantity(account[f"{name}_J"], "J")))
+    return fact_table([*facts, ("power", account["source"]), ("durations", account["durations"])])
 
 
 def calibration(contents: RunContents) -> str:
@@ -181,7 +178,7 @@ _ENERGIES: Final = {
     "free": "free phases",
     "nudged": "nudged phases",
     "programming": "programming",
-    "total": "whole training",
+    "training": "whole training",
 }
 _OF_A_PART: Final = ("host", "folder", "command", "git_commit")
 _MOST_PARTS: Final = 12

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,6 +35,7 @@ def report(
     from hwlearn.errors import RunError
     from hwlearn.lab.runs.report import known_format, write_report
     from hwlearn.lab.runs.store import Run, runs_folder
+    from hwlearn.learning.energy import training_energy
 
     chosen = None if kind is None else known_format(kind)
     found = Run.open(run, runs_folder(runs))
@@ -44,7 +45,9 @@ def report(
         except OSError as error:
             raise RunError(f"cannot write {output or 'the report'}: {error}") from error
     if as_json:
-        dry_run = {"dry_run": True} if found.meta("dry_run") else {}
-        print_json(run=str(found.folder), report=str(written), **dry_run, **(found.meta("result") or {}))
+        facts: dict[str, Any] = {"dry_run": True} if found.meta("dry_run") else {}
+        facts |= {"energy": training_energy(epoch.energy for epoch in found.epochs())}
+        facts |= {"health_warning": found.meta("health_warning")} | (found.meta("result") or {})
+        print_json(run=str(found.folder), report=str(written), **facts)
     else:
         typer.echo(written)

@@ -1,0 +1,1 @@
+"""Commands that train a bench many times."""

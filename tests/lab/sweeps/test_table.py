@@ -1,0 +1,64 @@
+"""The durable table: continued, refused, idempotent."""
+
+import pytest
+
+from hwlearn.errors import NetworkError, RunError
+from hwlearn.lab.sweeps.execution import execute_here
+from hwlearn.lab.sweeps.table import Outcome, PointTable, StoredTable
+
+POINTS = [{"x": x} for x in range(4)]
+
+
+def square(point):
+    if point["x"] == 2:
+        raise ValueError("no\nsquare")
+    return {"y": 0.1 * point["x"] ** 2}
+
+
+def test_table_is_continued_and_a_finished_row_is_never_written_again(tmp_path):
+    with PointTable(tmp_path / "s", {"f": 1}, POINTS) as table:
+        table.put(Outcome(1, '{"y": 0.1}', None, 0.5))
+        table.put(Outcome(1, None, "late", 0.7))
+        table.put(Outcome(3, None, "no", 0.7))
+    with PointTable(tmp_path / "s", {"f": 1}, POINTS) as table:
+        assert [row.number for row in table.to_run()] == [0, 2]
+        assert [row.number for row in table.to_run(failed=True)] == [0, 2, 3]
+    row = StoredTable(tmp_path / "s").rows()[1]
+    assert (row.status, row.result, row.seconds, row.attempts) == ("finished", {"y": 0.1}, 0.5, 1)
+
+
+def test_table_of_another_definition_is_refused_once_a_point_was_run(tmp_path):
+    PointTable(tmp_path, {"settings": {"rate": 1}}, POINTS).close()
+    with PointTable(tmp_path, {"settings": {"rate": 2}}, POINTS) as table:
+        table.put(Outcome(0, "{}", None, 0.1))
+    with pytest.raises(RunError, match=r"settings\.rate was 2, is now 3"):
+        PointTable(tmp_path, {"settings": {"rate": 3}}, POINTS)
+
+
+def test_table_that_another_process_writes_is_refused(tmp_path):
+    with PointTable(tmp_path, {}, POINTS), pytest.raises(RunError, match="being written by another process"):
+        PointTable(tmp_path, {}, POINTS)
+
+
+def test_failed_point_does_not_lose_the_others(tmp_path):
+    with PointTable(tmp_path, {}, POINTS) as table:
+        execute_here(square, table)
+        assert [row.status for row in table.rows()] == ["finished", "finished", "failed", "finished"]
+        assert table.rows()[2].error == "ValueError: no square"
+
+
+def test_hardware_that_fails_ends_the_sweep_at_that_point(tmp_path):
+    def lost(point):
+        if point["x"] == 1:
+            raise NetworkError("the cable is out")
+        return {}
+
+    with PointTable(tmp_path, {}, POINTS) as table:
+        with pytest.raises(NetworkError, match="cable"):
+            execute_here(lost, table)
+        assert [row.status for row in table.rows()] == ["finished", "failed", "pending", "pending"]
+
+
+def test_folder_without_a_table_is_named(tmp_path):
+    with pytest.raises(RunError, match=r"not a sweep folder: it has no sweep\.sqlite"):
+        StoredTable(tmp_path).counts()
