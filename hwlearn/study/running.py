@@ -12,6 +12,7 @@ from hwlearn.lab.runs.provenance import package_versions
 from hwlearn.lab.sweeps.execution import execute
 from hwlearn.lab.sweeps.table import Outcome, PointTable, StoredTable
 from hwlearn.storage.atomic_file import write_atomically
+from hwlearn.storage.text_file import read_text
 from hwlearn.study.catalogue import find_study
 from hwlearn.study.charts import chart_svg
 from hwlearn.study.rows import as_columns
@@ -123,9 +124,8 @@ def read_result(file: str | Path) -> StudyResult:
     SetupError
         If the file cannot be read or is no result.
     """
+    text = read_text(Path(file), "result of a study", SetupError)
     try:
-        return StudyResult.from_json(json.loads(Path(file).read_text(encoding="utf-8")))
-    except OSError as error:
-        raise SetupError(f"cannot read {file}: {error.strerror or error}") from error
+        return StudyResult.from_json(json.loads(text))
     except (ValueError, KeyError, TypeError) as error:
         raise SetupError(f"{file} is no result of a study: {error}") from error

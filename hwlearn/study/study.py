@@ -77,7 +77,7 @@ class StudyTable:
 
 
 @dataclass(frozen=True)
-class Line:
+class CurveLine:
     """One line of a chart, with an interval at each place."""
 
     name: str
@@ -95,7 +95,7 @@ class StudyChart:
     title: str
     x_label: str
     y_label: str
-    lines: Sequence[Line]
+    lines: Sequence[CurveLine]
     log: str = ""
 
 
@@ -182,7 +182,10 @@ class StudyResult:
         summary = Summary(
             [Finding(**one) for one in stored["findings"]],
             [StudyTable(**one) for one in stored["tables"]],
-            [StudyChart(**{**one, "lines": [Line(**line) for line in one["lines"]]}) for one in stored["charts"]],
+            [
+                StudyChart(**{**one, "lines": [CurveLine(**line) for line in one["lines"]]})
+                for one in stored["charts"]
+            ],
             stored["remarks"],
         )
         return cls(**{**value, "summary": summary})

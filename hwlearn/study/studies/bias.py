@@ -15,7 +15,7 @@ from hwlearn.learning.rules import GEP, GradientRequest
 from hwlearn.study.circuits import KINDS, Task, reference_task
 from hwlearn.study.grouping import by, select, values
 from hwlearn.study.intervals import Interval, mean
-from hwlearn.study.study import Finding, Line, Point, Study, StudyChart, StudyRow, StudyTable, Summary
+from hwlearn.study.study import CurveLine, Finding, Point, Study, StudyChart, StudyRow, StudyTable, Summary
 from hwlearn.study.training import seeded
 from hwlearn.study.twins import open_twin
 
@@ -74,7 +74,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
                     [one.high for one in found],
                 )
                 if not symmetric:  # with both signs the lines are level
-                    lines.append(Line(f"{kind}, {name}", *line))
+                    lines.append(CurveLine(f"{kind}, {name}", *line))
                 table.append((kind, name, signs, *(f"{one.value:.3f}" for one in found)))
                 at = MOVES_V.index(1e-2)
                 findings.append(
@@ -115,7 +115,9 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         )
     columns = ("circuit", "rule", "nudge", *(f"{move * 1e3:g} mV" for move in MOVES_V))
     title = "Cosine to the exact gradient against the displacement of the outputs"
-    chart = StudyChart("bias", f"{title}, one sign", "displacement of the most displaced output (V)", "cosine", lines, "x")
+    chart = StudyChart(
+        "bias", f"{title}, one sign", "displacement of the most displaced output (V)", "cosine", lines, "x"
+    )
     return Summary(findings, [StudyTable(title, columns, table)], [chart])
 
 

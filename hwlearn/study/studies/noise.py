@@ -8,7 +8,7 @@ from typing import Any
 from hwlearn.study.circuits import reference_task
 from hwlearn.study.grouping import by, select, values
 from hwlearn.study.intervals import geometric_mean, power_law
-from hwlearn.study.study import Finding, Line, Point, Study, StudyChart, StudyRow, StudyTable, Summary
+from hwlearn.study.study import CurveLine, Finding, Point, Study, StudyChart, StudyRow, StudyTable, Summary
 from hwlearn.study.training import RULES, seeded, trained_error, unique
 
 NOISES_V = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
@@ -41,7 +41,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         if not found:
             continue
         lines.append(
-            Line(
+            CurveLine(
                 rule,
                 list(found),
                 [one.value for one in found.values()],

@@ -8,7 +8,17 @@ from typing import Any
 from hwlearn.study.circuits import KINDS, reference_task
 from hwlearn.study.grouping import by, paired, select, values
 from hwlearn.study.intervals import Interval, geometric_mean, mean_ratio
-from hwlearn.study.study import Finding, Line, Point, Study, StudyChart, StudyRow, StudyTable, Summary, Verdict
+from hwlearn.study.study import (
+    CurveLine,
+    Finding,
+    Point,
+    Study,
+    StudyChart,
+    StudyRow,
+    StudyTable,
+    Summary,
+    Verdict,
+)
 from hwlearn.study.training import seeded, trained_error, unique
 
 ERRORS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
@@ -175,7 +185,7 @@ def _chart(grid: Sequence[StudyRow]) -> StudyChart:
         found = [geometric_mean(values(one, "error_V")) for one in places.values()]
         if found:
             lines.append(
-                Line(
+                CurveLine(
                     "model only" if rule == "model" else rule,
                     [place for (place,) in places],
                     [one.value for one in found],

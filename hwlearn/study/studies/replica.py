@@ -13,7 +13,7 @@ from hwlearn.learning.training import Trainer
 from hwlearn.study.circuits import reference_task
 from hwlearn.study.grouping import by, paired, select, values
 from hwlearn.study.intervals import geometric_mean, mean_ratio, power_law
-from hwlearn.study.study import Finding, Line, Point, Study, StudyChart, StudyRow, Summary
+from hwlearn.study.study import CurveLine, Finding, Point, Study, StudyChart, StudyRow, Summary
 from hwlearn.study.training import seeded, true_rms_V
 from hwlearn.study.twins import open_twin
 
@@ -56,7 +56,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         found = {spread: geometric_mean(values(one, "error_V")) for (spread,), one in places.items()}
         name = "one network" if copies == 1 else f"two copies, overclamped {factor:g} times"
         lines.append(
-            Line(
+            CurveLine(
                 name,
                 list(found),
                 [one.value for one in found.values()],

@@ -10,7 +10,7 @@ import numpy as np
 from hwlearn.study.circuits import reference_task
 from hwlearn.study.grouping import by, select
 from hwlearn.study.intervals import Interval, mean, power_law
-from hwlearn.study.study import Finding, Line, Point, Study, StudyChart, StudyRow, StudyTable, Summary
+from hwlearn.study.study import CurveLine, Finding, Point, Study, StudyChart, StudyRow, StudyTable, Summary
 from hwlearn.study.training import seeded, trained_error
 
 SPARE = (1, 2, 3, 5, 10, 20)
@@ -62,7 +62,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
             if not spare:
                 continue
             lines.append(
-                Line(
+                CurveLine(
                     f"{rule}, {choice}",
                     spare,
                     doubled,

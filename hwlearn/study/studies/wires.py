@@ -8,7 +8,7 @@ from typing import Any
 from hwlearn.study.circuits import reference_task
 from hwlearn.study.grouping import by, paired, select, values
 from hwlearn.study.intervals import geometric_mean, mean_ratio
-from hwlearn.study.study import Finding, Line, Point, Study, StudyChart, StudyRow, StudyTable, Summary
+from hwlearn.study.study import CurveLine, Finding, Point, Study, StudyChart, StudyRow, StudyTable, Summary
 from hwlearn.study.training import backend_keys, make_subset, seeded, train, trained_error
 from hwlearn.study.twins import open_twin
 
@@ -62,7 +62,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
             if size == max(row.point["lines"] for row in rows):
                 name = f"{'model only' if rule == 'model' else rule}, lines {'known' if knows else 'ignored'}"
                 lines.append(
-                    Line(
+                    CurveLine(
                         name,
                         list(found),
                         [one.value for one in found.values()],
