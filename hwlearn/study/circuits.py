@@ -23,7 +23,7 @@ KINDS = ("ohmic", "wired", "diode", "transistor")
 
 
 @dataclass(frozen=True)
-class Task:
+class StudyTask:
     """A network, and inputs and targets that the same network reaches with other values.
 
     Attributes
@@ -60,7 +60,7 @@ def reference_task(
     outputs: int = 3,
     wire_ohm: float = 2.0,
     lines: int = 12,
-) -> Task:
+) -> StudyTask:
     """Return a task whose targets can be reached.
 
     Parameters
@@ -93,7 +93,7 @@ def reference_task(
         teacher = np.exp(rng.uniform(np.log(2 * LEAST_S), np.log(MOST_S / 2), topology.n_edges))
         inputs = rng.uniform(-0.5, 0.5, (samples, topology.n_inputs))
     targets = Kirchhoff(topology, teacher).solve(inputs)[:, topology.outputs]
-    return Task(topology, limits_of(kind), inputs, targets, teacher)
+    return StudyTask(topology, limits_of(kind), inputs, targets, teacher)
 
 
 def limits_of(kind: str) -> Limits:

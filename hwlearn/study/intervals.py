@@ -69,11 +69,6 @@ def mean_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> In
     return geometric_mean([a / b for a, b in zip(numerators, denominators, strict=True)])
 
 
-def mean_difference(first: Sequence[float], second: Sequence[float]) -> Interval:
-    """Return the mean difference of paired values; raises as `mean`."""
-    return mean([a - b for a, b in zip(first, second, strict=True)])
-
-
 def proportion(hits: int, trials: int) -> Interval:
     """Return a proportion with Wilson's interval.
 

@@ -202,3 +202,7 @@ class StudyResult:
             if one.name == name:
                 return one
         raise KeyError(f"{self.study} has no finding {name!r}")
+
+
+def _chart(stored: Mapping[str, Any]) -> StudyChart:
+    return StudyChart(**{**stored, "lines": [CurveLine(**line) for line in stored["lines"]]})

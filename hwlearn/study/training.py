@@ -17,7 +17,7 @@ from hwlearn.learning.subsets import MostSensitive, RandomEdges, Subset
 from hwlearn.learning.training import Trainer
 from hwlearn.network.network import Network
 from hwlearn.network.nudges import ResistorNudge
-from hwlearn.study.circuits import Task
+from hwlearn.study.circuits import StudyTask
 from hwlearn.study.study import Point
 from hwlearn.study.twins import open_twin
 
@@ -91,7 +91,12 @@ def backend_keys(point: Point, kind: str = "ohmic") -> dict[str, Any]:
 
 
 def train(
-    task: Task, point: Point, network: Network, *, subset: Subset | None = None, model: Kirchhoff | None = None
+    task: StudyTask,
+    point: Point,
+    network: Network,
+    *,
+    subset: Subset | None = None,
+    model: Kirchhoff | None = None,
 ) -> tuple[float, Trainer]:
     """Train a network on a task; return its true rms error in volts and the trainer."""
     gates = "gate voltage" in {one.name for one, _ in task.topology.parameters}
@@ -101,7 +106,7 @@ def train(
     return true_rms_V(network, task), trainer
 
 
-def trained_error(task: Task, point: Point, kind: str = "ohmic") -> dict[str, float]:
+def trained_error(task: StudyTask, point: Point, kind: str = "ohmic") -> dict[str, float]:
     """Return the true error of a training in volts; of rule ``model``, of a result that was only programmed."""
     keys = backend_keys(point, kind)
     if point.get("rule") == "model":
@@ -126,7 +131,7 @@ def make_subset(point: Point) -> Subset | None:
     return RandomEdges(fraction, seed=int(point["seed"]))
 
 
-def true_rms_V(network: Network, task: Task) -> float:
+def true_rms_V(network: Network, task: StudyTask) -> float:
     """Return the rms difference of the true outputs from the targets in volts.
 
     Raises

@@ -60,7 +60,8 @@ def test_points_differ_and_quick_ones_are_points_of_the_full_study(name):
     assert quick < full
 
 
-def test_result_is_stored_and_read_again(toy, tmp_path):
+@pytest.mark.usefixtures("toy")
+def test_result_is_stored_and_read_again(tmp_path):
     found = run_study("toy", tmp_path, workers=1)
     stored = read_result(tmp_path / "toy.json")
     assert stored == StudyResult.from_json(json.loads(json.dumps(found.as_json())))
@@ -69,7 +70,8 @@ def test_result_is_stored_and_read_again(toy, tmp_path):
     assert [row.result["y"] for row in from_columns(stored.rows)] == pytest.approx([1, 1.1, 1.2, 4, 4.1, 4.2])
 
 
-def test_a_study_that_was_interrupted_computes_only_what_is_left(toy, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("toy")
+def test_a_study_that_was_interrupted_computes_only_what_is_left(tmp_path, monkeypatch):
     seen = []
 
     def begin(counts):
@@ -90,7 +92,8 @@ def test_a_study_that_was_interrupted_computes_only_what_is_left(toy, tmp_path, 
     assert all(row.attempts == 1 for row in StoredTable(tmp_path / "toy").rows() if row.number < seen[1])
 
 
-def test_a_point_that_fails_is_named_and_nothing_is_concluded(toy, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("toy")
+def test_a_point_that_fails_is_named_and_nothing_is_concluded(tmp_path, monkeypatch):
     broken = Study("toy", "", "", _points, _broken, _mean)
     monkeypatch.setattr(running, "find_study", lambda name: broken)
     with pytest.raises(RunError, match=r"3 of 6 points could not be computed; the first: .*too large"):
@@ -98,7 +101,8 @@ def test_a_point_that_fails_is_named_and_nothing_is_concluded(toy, tmp_path, mon
     assert not (tmp_path / "toy.json").exists()
 
 
-def test_a_folder_of_another_version_is_refused(toy, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("toy")
+def test_a_folder_of_another_version_is_refused(tmp_path, monkeypatch):
     run_study("toy", tmp_path, workers=1)
     newer = Study("toy", "", "", _points, _square, _mean, version=2)
     monkeypatch.setattr(running, "find_study", lambda name: newer)
@@ -134,7 +138,8 @@ def test_power_law_is_found():
     assert power.low <= -0.7 <= power.high
 
 
-def test_rows_become_xarray(toy):
+@pytest.mark.usefixtures("toy")
+def test_rows_become_xarray():
     pytest.importorskip("xarray")
     rows = [StudyRow(point, _square(point)) for point in _points(False)]
     data = to_xarray(as_columns(rows))
@@ -142,7 +147,8 @@ def test_rows_become_xarray(toy):
     assert data["y"].where(data["x"] == 2.0, drop=True).to_numpy() == pytest.approx([4, 4.1, 4.2])
 
 
-def test_the_page_has_the_numbers_of_the_results(toy, tmp_path):
+@pytest.mark.usefixtures("toy")
+def test_the_page_has_the_numbers_of_the_results(tmp_path):
     result = run_study("toy", tmp_path, workers=1)
     (tmp_path / "toy.json").rename(tmp_path / "exactness.json")
     text = study_page(tmp_path, tmp_path / "study.md")

@@ -12,7 +12,7 @@ from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.learning.costs import MSE
 from hwlearn.learning.nudge_bias import nudge_bias
 from hwlearn.learning.rules import GEP, GradientRequest
-from hwlearn.study.circuits import KINDS, Task, reference_task
+from hwlearn.study.circuits import KINDS, StudyTask, reference_task
 from hwlearn.study.grouping import by, select, values
 from hwlearn.study.intervals import Interval, mean
 from hwlearn.study.study import CurveLine, Finding, Point, Study, StudyChart, StudyRow, StudyTable, Summary
@@ -49,7 +49,7 @@ def run(point: Point) -> dict[str, Any]:
     return result
 
 
-def _order_cosine(task: Task, order: float) -> float:
+def _order_cosine(task: StudyTask, order: float) -> float:
     """Return the cosine between the contrasts of a nudge of some order and of order 1, which is the gradient."""
     with open_twin(task.topology, task.limits, seed=0) as network:
         model = Kirchhoff(task.topology, network.program(task.limits.ranges(task.topology).middle()).reached)

@@ -10,7 +10,7 @@ import numpy as np
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit import loops
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.study.circuits import KINDS, Task, reference_task
+from hwlearn.study.circuits import KINDS, StudyTask, reference_task
 from hwlearn.study.grouping import by, select, values
 from hwlearn.study.study import Finding, Point, Study, StudyRow, StudyTable, Summary
 from hwlearn.study.training import seeded
@@ -84,14 +84,14 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
     return Summary(findings, [StudyTable("Adjoint against difference quotients", columns, table)], (), remarks)
 
 
-def _task(point: Point) -> Task:
+def _task(point: Point) -> StudyTask:
     kind, size = str(point["kind"]), int(point["size"])
     if kind in ("ohmic", "diode"):
         return reference_task(int(point["seed"]), kind, nodes=size, edges=int(2.3 * size))
     return reference_task(int(point["seed"]), kind, lines=size)
 
 
-def _values(task: Task, rng: np.random.Generator) -> FloatArray:
+def _values(task: StudyTask, rng: np.random.Generator) -> FloatArray:
     """Return values that are not those of the teacher, so that there is an error."""
     low, high = task.teacher.min(), task.teacher.max()
     if high < 1.0:  # siemens
@@ -99,7 +99,7 @@ def _values(task: Task, rng: np.random.Generator) -> FloatArray:
     return np.asarray(rng.uniform(low, high, len(task.teacher)))
 
 
-def _quotient(model: Kirchhoff, task: Task, edge: int) -> float:
+def _quotient(model: Kirchhoff, task: StudyTask, edge: int) -> float:
     """Return the derivative by one value: a central difference of fourth order."""
     size = model.values[edge]
     step = 1e-3 * abs(size)

@@ -9,7 +9,7 @@ import numpy as np
 
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
-from hwlearn.study.circuits import LEAST_S, MOST_S, Task, limits_of
+from hwlearn.study.circuits import LEAST_S, MOST_S, StudyTask, limits_of
 from hwlearn.study.grouping import by, select, values
 from hwlearn.study.intervals import geometric_mean, mean, proportion
 from hwlearn.study.shipped import trained_bench
@@ -71,7 +71,7 @@ def _allostery(point: Point) -> dict[str, Any]:
     pairs = middle.reshape(PAIRS, 2).mean(axis=1, keepdims=True)
     wanted = 0.1 * SOURCE_V * rng.choice([-1.0, 1.0], (PAIRS, 1)) * np.array([0.5, -0.5])
     targets = (np.clip(pairs, -0.1, 0.1) + wanted).reshape(1, -1)
-    task = Task(graph, limits_of("ohmic"), inputs, targets, np.full(graph.n_edges, 1e-5))
+    task = StudyTask(graph, limits_of("ohmic"), inputs, targets, np.full(graph.n_edges, 1e-5))
     with open_twin(task.topology, task.limits, seed=seed, **backend_keys(point)) as network:
         error, _ = train(task, {"rule": "analytic", "seed": seed}, network)
     return {"error_V": error, "close": float(error < CLOSE * SOURCE_V)}
@@ -97,14 +97,14 @@ def _sequence(point: Point) -> dict[str, Any]:
     }
 
 
-def _task(seed: int, edges: int, which: int) -> Task:
+def _task(seed: int, edges: int, which: int) -> StudyTask:
     """Return one of two tasks for the same graph: 4 samples of other inputs, with another teacher."""
     rng = np.random.default_rng([seed, which, 23])
     graph = Topology.random(int(edges / 2.3), edges, inputs=5, outputs=3, seed=100 + seed)
     teacher = np.exp(rng.uniform(np.log(2 * LEAST_S), np.log(MOST_S / 2), edges))
     inputs = rng.uniform(-0.5, 0.5, (4, 5))
     targets = Kirchhoff(graph, teacher).solve(inputs)[:, graph.outputs]
-    return Task(graph, limits_of("ohmic"), inputs, targets, teacher)
+    return StudyTask(graph, limits_of("ohmic"), inputs, targets, teacher)
 
 
 def summarise(rows: Sequence[StudyRow]) -> Summary:
