@@ -20,7 +20,7 @@ from hwlearn.cli.command_group import CommandGroup
 from hwlearn.cli.outcome import FAILED, one_line
 from hwlearn.cli.plugins.origin import plugin_hint, plugin_of, print_traceback
 from hwlearn.cli.run_data import compare, export, report, watch
-from hwlearn.cli.series import sweep
+from hwlearn.cli.series import study, sweep
 from hwlearn.errors import HwlearnError
 from hwlearn.exit_signals import ENDING, other_fatal_signals
 
@@ -37,6 +37,7 @@ app.command("train")(train.train)
 app.command("resume")(resume.resume)
 app.command("runs")(runs.runs)
 app.command("report")(report.report)
+app.command("study")(study.study)
 app.command("watch")(watch.watch)
 app.command("compare")(compare.compare)
 app.command("export")(export.export)

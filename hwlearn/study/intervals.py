@@ -1,0 +1,119 @@
+"""Means, ratios and proportions with 95 % confidence intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value with its 95 % confidence interval.
+
+    Attributes
+    ----------
+    value : float
+    low, high : float
+        NaN where one sample gives no interval.
+    count : int
+        Number of samples.
+    """
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+    def meets(self, other: Interval) -> bool:
+        """Whether both intervals have a value in common."""
+        return self.low <= other.high and other.low <= self.high
+
+
+def mean(values: Sequence[float]) -> Interval:
+    """Return the mean with Student's interval.
+
+    Raises
+    ------
+    ValueError
+        If there is no value.
+    """
+    samples = _samples(values)
+    middle, half = float(samples.mean()), _half(samples)
+    return Interval(middle, middle - half, middle + half, len(samples))
+
+
+def geometric_mean(values: Sequence[float]) -> Interval:
+    """Return the geometric mean of positive values, with Student's interval of their logarithms.
+
+    Raises
+    ------
+    ValueError
+        If there is no value, or one is not positive.
+    """
+    samples = _samples(values)
+    if not (samples > 0).all():
+        raise ValueError("a geometric mean needs positive values")
+    logs = np.log(samples)
+    middle, half = float(logs.mean()), _half(logs)
+    return Interval(math.exp(middle), math.exp(middle - half), math.exp(middle + half), len(samples))
+
+
+def mean_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:
+    """Return the geometric mean of the ratios of paired values; raises as `geometric_mean`."""
+    return geometric_mean([a / b for a, b in zip(numerators, denominators, strict=True)])
+
+
+def proportion(hits: int, trials: int) -> Interval:
+    """Return a proportion with Wilson's interval.
+
+    Raises
+    ------
+    ValueError
+        If there is no trial.
+    """
+    found = stats.binomtest(hits, trials).proportion_ci(LEVEL, "wilson")
+    return Interval(hits / trials, float(found.low), float(found.high), trials)
+
+
+def power_law(x: Sequence[float], y: Sequence[float]) -> tuple[Interval, Interval]:
+    """Fit ``y = a x^b`` to positive values by least squares of the logarithms.
+
+    Returns
+    -------
+    (Interval, Interval)
+        ``a`` and ``b``.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three points.
+    """
+    if len(x) < 3:
+        raise ValueError("a power law needs three points")
+    fit = stats.linregress(np.log(x), np.log(y))
+    t = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 2))
+    slope, height = float(fit.slope), float(fit.intercept)
+    steep, high = t * float(fit.stderr), t * float(fit.intercept_stderr)
+    factor = Interval(math.exp(height), math.exp(height - high), math.exp(height + high), len(x))
+    return factor, Interval(slope, slope - steep, slope + steep, len(x))
+
+
+def _samples(values: Sequence[float]) -> np.ndarray:
+    samples = np.asarray(values, dtype=np.float64)
+    if samples.size == 0:
+        raise ValueError("there is no value")
+    return samples
+
+
+def _half(samples: np.ndarray) -> float:
+    """Return half the width of Student's interval of the mean; infinite for one sample."""
+    n = len(samples)
+    if n < 2:
+        return math.inf
+    return float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * samples.std(ddof=1) / math.sqrt(n))

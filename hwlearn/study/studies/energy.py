@@ -1,0 +1,128 @@
+"""What training and inference cost in joules on the shipped benches, beside digital arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from hwlearn.study.grouping import by, values
+from hwlearn.study.intervals import geometric_mean, mean
+from hwlearn.study.shipped import trained_bench
+from hwlearn.study.study import Finding, Point, Study, StudyRow, StudyTable, Summary
+from hwlearn.study.training import seeded
+
+BENCHES: Final = ("iris", "regression", "digits", "xor-nmos")
+MACS: Final = {"iris": 4 * 3, "digits": 64 * 10}
+"""Multiplications of a linear classifier of the same task."""
+
+MAC_J: Final = 0.2e-12 + 0.03e-12 + 1.25e-12
+"""8-bit multiplication, addition, and one byte of a weight from an 8 kB SRAM at 45 nm."""
+
+SOURCE: Final = (
+    "M. Horowitz, Computing's energy problem (and what we can do about it), ISSCC 2014, 45 nm and 0.9 V: 0.2 "
+    "pJ for an "
+    "8-bit multiplication, 0.03 pJ for an 8-bit addition, 10 pJ for 64 bits from a cache of 8 kB"
+)
+
+
+def points(quick: bool) -> list[Point]:
+    """Return the benches."""
+    benches = ("regression",) if quick else BENCHES
+    return seeded([{"bench": bench} for bench in benches], 2 if quick else 3)
+
+
+def run(point: Point) -> dict[str, Any]:
+    """Train one bench and return its energies."""
+    return trained_bench(str(point["bench"]), int(point["seed"]))
+
+
+def summarise(rows: Sequence[StudyRow]) -> Summary:
+    """Return joules for an inference and a training, where they go, and how fast a network must be read."""
+    findings, table = [], []
+    for (bench,), group in by(rows, "bench").items():
+        inference = geometric_mean(values(group, "inference_J"))
+        seconds = geometric_mean(values(group, "inference_s"))
+        training = geometric_mean(values(group, "training_J"))
+        parts = [name for name in ("free_J", "nudged_J", "programming_J") if name in group[0].result]
+        sums = [sum(values(group, name)) for name in parts]
+        shares = {name: part / sum(sums) for name, part in zip(parts, sums, strict=True)}
+        findings += [
+            Finding.of(
+                f"inference {bench}",
+                f"an inference of {bench} takes {_joules(inference.value)} in {seconds.value * 1e6:.0f} us",
+                inference,
+                "J",
+            ),
+            Finding.of(
+                f"training {bench}", f"a training of {bench} takes {_joules(training.value)}", training, "J"
+            ),
+        ]
+        digital = MACS.get(bench, 0) * MAC_J
+        if digital:
+            even = mean(
+                [
+                    digital / (one / s)
+                    for one, s in zip(values(group, "inference_J"), values(group, "inference_s"), strict=True)
+                ]
+            )
+            findings.append(
+                Finding.of(
+                    f"even {bench}",
+                    f"{bench} must be read within {even.value * 1e9:.0f} ns to take less than the "
+                    f"{digital * 1e12:.0f} pJ "
+                    "of the same classification in 8-bit arithmetic",
+                    even,
+                    "s",
+                )
+            )
+        table.append(
+            (
+                bench,
+                _joules(inference.value),
+                f"{seconds.value * 1e6:.0f} us",
+                _joules(training.value),
+                *(
+                    f"{shares[name]:.0%}" if name in shares else "not stated"
+                    for name in ("free_J", "nudged_J", "programming_J")
+                ),
+                _joules(digital) if digital else "",
+            )
+        )
+    columns = (
+        "bench",
+        "inference",
+        "duration",
+        "training",
+        "free phases",
+        "nudged phases",
+        "programming",
+        "digital",
+    )
+    remarks = [
+        f"The digital baseline is {SOURCE}. It is one multiplication, addition and byte for each weight of a "
+        "linear "
+        "classifier, without anything around them.",
+        "Heat of the network only: sources, converters and computer are not in it. At the durations of the "
+        "benches, "
+        "which are those of laboratory instruments, the networks take more than digital arithmetic.",
+    ]
+    return Summary(findings, [StudyTable("Energy of the shipped benches", columns, table)], (), remarks)
+
+
+def _joules(value: float) -> str:
+    for scale, unit in ((1e-12, "pJ"), (1e-9, "nJ"), (1e-6, "uJ"), (1e-3, "mJ")):
+        if value < 1000 * scale:
+            return f"{value / scale:.3g} {unit}"
+    return f"{value:.3g} J"
+
+
+STUDY = Study(
+    "energy",
+    "What do inference and training cost in joules?",
+    "The ledger of each training: heat of every phase from the currents of the sources or the model's drops, "
+    "times "
+    "settling and reading as the bench states them, and of programming where the bench states its pulses.",
+    points,
+    run,
+    summarise,
+)

@@ -1,0 +1,184 @@
+"""The study: its points, its intervals, resuming, and the numbers that are committed."""
+
+import json
+import sys
+from pathlib import Path
+
+import cloudpickle
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from hwlearn.cli import app
+from hwlearn.errors import RunError, SetupError
+from hwlearn.lab.sweeps.table import StoredTable
+from hwlearn.study import catalogue, intervals, running
+from hwlearn.study.catalogue import STUDIES, find_study
+from hwlearn.study.page import study_page
+from hwlearn.study.rows import as_columns, from_columns, to_xarray
+from hwlearn.study.running import read_result, run_study
+from hwlearn.study.study import Finding, Study, StudyResult, StudyRow, Summary
+
+COMMITTED = Path(__file__).parents[2] / "docs" / "study"
+QUICK_NUMBERS = 5
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
+
+
+def _points(quick):
+    return [{"x": x, "seed": seed} for x in (1.0, 2.0) for seed in range(2 if quick else 3)]
+
+
+def _square(point):
+    return {"y": point["x"] ** 2 + 0.1 * point["seed"]}
+
+
+def _broken(point):
+    if point["x"] > 1:
+        raise ValueError("too large")
+    return _square(point)
+
+
+def _mean(rows):
+    found = intervals.mean([row.result["y"] for row in rows])
+    return Summary([Finding.of("mean", "the mean", found)])
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """A study of six points that takes no time."""
+    study = Study("toy", "What is the mean?", "Squares.", _points, _square, _mean)
+    monkeypatch.setattr(running, "find_study", lambda name: study)
+    return study
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_points_differ_and_quick_ones_are_points_of_the_full_study(name):
+    study = find_study(name)
+    full, quick = ({json.dumps(one, sort_keys=True) for one in study.points(part)} for part in (False, True))
+    assert len(full) == len(study.points(False))
+    assert quick < full
+
+
+@pytest.mark.usefixtures("toy")
+def test_result_is_stored_and_read_again(tmp_path):
+    found = run_study("toy", tmp_path, workers=1)
+    stored = read_result(tmp_path / "toy.json")
+    assert stored == StudyResult.from_json(json.loads(json.dumps(found.as_json())))
+    assert stored.points == 6
+    assert stored.finding("mean").value == pytest.approx(np.mean([1, 1.1, 1.2, 4, 4.1, 4.2]))
+    assert [row.result["y"] for row in from_columns(stored.rows)] == pytest.approx([1, 1.1, 1.2, 4, 4.1, 4.2])
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_study_that_was_interrupted_computes_only_what_is_left(tmp_path, monkeypatch):
+    seen = []
+
+    def begin(counts):
+        seen.append(counts["finished"])
+        if len(seen) > 1:
+            return None
+
+        def stop(outcome):
+            raise KeyboardInterrupt
+
+        return stop
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study("toy", tmp_path, workers=1, begin=begin)
+    run_study("toy", tmp_path, workers=1, begin=begin)
+    assert seen[0] == 0
+    assert seen[1] >= 1
+    assert all(row.attempts == 1 for row in StoredTable(tmp_path / "toy").rows() if row.number < seen[1])
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_point_that_fails_is_named_and_nothing_is_concluded(tmp_path, monkeypatch):
+    broken = Study("toy", "", "", _points, _broken, _mean)
+    monkeypatch.setattr(running, "find_study", lambda name: broken)
+    with pytest.raises(RunError, match=r"3 of 6 points could not be computed; the first: .*too large"):
+        run_study("toy", tmp_path, workers=1)
+    assert not (tmp_path / "toy.json").exists()
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_folder_of_another_version_is_refused(tmp_path, monkeypatch):
+    run_study("toy", tmp_path, workers=1)
+    newer = Study("toy", "", "", _points, _square, _mean, version=2)
+    monkeypatch.setattr(running, "find_study", lambda name: newer)
+    with pytest.raises(RunError, match="is another one: version was 1, is now 2"):
+        run_study("toy", tmp_path, workers=1)
+
+
+def test_unknown_study_is_refused_with_the_closest_name(tmp_path):
+    with pytest.raises(SetupError, match=r"no study 'exactnes'.*exactness"):
+        find_study("exactnes")
+    assert set(catalogue.STUDIES) == {
+        "exactness", "bias", "readout", "subset", "noise", "wires", "transistors", "paired", "energy", "tasks"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("samples", [4, 12])
+def test_intervals_of_means_cover_the_truth(samples):
+    """Of 2,000 normal and log-normal samples, 95 % +- 1.5 % of the intervals hold the truth."""
+    rng = np.random.default_rng(5)
+    hits = {"mean": 0, "geometric": 0}
+    for _ in range(2000):
+        drawn = rng.normal(0.3, 1.0, samples)
+        mean, geometric = intervals.mean(drawn), intervals.geometric_mean(np.exp(drawn))
+        hits["mean"] += mean.low <= 0.3 <= mean.high
+        hits["geometric"] += geometric.low <= np.exp(0.3) <= geometric.high
+    assert all(abs(one / 2000 - 0.95) < 0.015 for one in hits.values()), hits
+
+
+def test_power_law_is_found():
+    x = np.array([1.0, 2, 5, 10, 20])
+    factor, power = intervals.power_law(x, 3 * x**-0.7)
+    assert (factor.value, power.value) == pytest.approx((3, -0.7))
+    assert power.low <= -0.7 <= power.high
+
+
+@pytest.mark.usefixtures("toy")
+def test_rows_become_xarray():
+    pytest.importorskip("xarray")
+    rows = [StudyRow(point, _square(point)) for point in _points(False)]
+    data = to_xarray(as_columns(rows))
+    assert data.sizes == {"point": 6}
+    assert data["y"].where(data["x"] == 2.0, drop=True).to_numpy() == pytest.approx([4, 4.1, 4.2])
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_page_has_the_numbers_of_the_results(tmp_path):
+    result = run_study("toy", tmp_path, workers=1)
+    (tmp_path / "toy.json").rename(tmp_path / "exactness.json")
+    text = study_page(tmp_path, tmp_path / "study.md")
+    assert f"{result.finding('mean').value:.3g}" in text
+    assert "What did not hold" not in text
+
+
+def test_command_lists_and_computes(tmp_path):
+    listed = CliRunner().invoke(app, ["study", "--json"])
+    assert [json.loads(line)["study"] for line in listed.output.splitlines()] == list(STUDIES)
+    refused = CliRunner().invoke(app, ["study", "exact", "-o", str(tmp_path)])
+    assert refused.exit_code == 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_quick_studies_repeat_committed_numbers(tmp_path):
+    """Numbers of quick studies against those of the full ones that docs/study.md reports."""
+    committed = {name: COMMITTED / f"{name}.json" for name in ("exactness", "bias", "readout", "noise")}
+    missing = [name for name, file in committed.items() if not file.is_file()]
+    assert not missing, f"no committed result of {', '.join(missing)}"
+    compared = 0
+    for name, file in committed.items():
+        full, quick = read_result(file), run_study(name, tmp_path, quick=True, workers=2)
+        for one in quick.summary.findings:
+            if one.name not in {other.name for other in full.summary.findings}:
+                continue
+            other = full.finding(one.name)
+            if one.name in ("least gain", "share below 2"):
+                continue  # of the places that a quick study has
+            assert one.interval.meets(other.interval), (name, one, other)
+            compared += 1
+    assert compared >= QUICK_NUMBERS
