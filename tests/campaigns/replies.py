@@ -28,7 +28,7 @@ from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.smu import ChannelLimit
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.dry_answers import DryAnswers
-from hwlearn_drivers.smu.reading import Reading, Sweep
+from hwlearn_drivers.smu.reading import Reading, VoltageSweep
 from hwlearn_drivers.smu.registry import family_of
 from hwlearn_drivers.transport.links.dry_run import DryLink
 from hwlearn_drivers.transport.transport import Transport
@@ -146,7 +146,7 @@ def example(model: str, operation: str, mutation: tuple[str, int, bytes], wait: 
     if isinstance(result, Reading):
         for value in (result.volts, result.amperes):  # the network refuses values that are not finite
             assert value in numbers or not math.isfinite(value), (result, link.changed)
-    if isinstance(result, Sweep):
+    if isinstance(result, VoltageSweep):
         assert len(result.volts) == len(result.amperes) == 3
         assert all(x in numbers or not math.isfinite(x) for x in (*result.volts, *result.amperes)), (
             result,
