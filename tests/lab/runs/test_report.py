@@ -127,6 +127,7 @@ def grid_path(tmp_path, bench_text):
     return path
 
 
+@pytest.mark.share(1)
 @pytest.mark.parametrize(
     "name",
     ["iris", "digits", "grid", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)],
