@@ -12,6 +12,7 @@ from hwlearn.lab.runs.report import draw_run
 from hwlearn.lab.runs.store import Run
 
 
+@pytest.mark.slow
 def test_rows_of_small_networks_are_little_more_than_their_numbers(bench_text, tmp_path):
     """A step of nine edges took 5.7 kB; every second one has the health and energy of an epoch, 1.4 kB."""
     path = tmp_path / "nine.toml"
