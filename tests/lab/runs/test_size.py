@@ -90,6 +90,7 @@ def test_size_is_forecast_within_20_percent(changed, tmp_path):
     assert "MB" in forecast.text() or "kB" in forecast.text()
 
 
+@pytest.mark.slow
 def test_readings_of_a_resumed_part_only_count_in_its_forecast(bench_path, tmp_path):
     run = recorded(hl.open_bench(bench_path, ["train.epochs=100"]), tmp_path, 150)
     with run.bench() as bench:
