@@ -45,8 +45,8 @@ def limit_pages(monkeypatch):
     connect = recorder.connect
 
     def limit(pages):
-        def limited(folder):
-            db = connect(folder)
+        def limited(folder, *synchronous):
+            db = connect(folder, *synchronous)
             if pages is not None:
                 (now,) = db.execute("PRAGMA page_count").fetchone()
                 db.execute(f"PRAGMA max_page_count={now + pages}")
@@ -84,8 +84,8 @@ def test_run_on_a_full_disk_is_kept_and_resumed(hwlearn, limit_pages, closed):
 def test_run_on_a_disk_that_became_read_only_names_it(hwlearn, monkeypatch, closed):
     connect = recorder.connect
 
-    def read_only(folder):
-        connect(folder).close()
+    def read_only(folder, *synchronous):
+        connect(folder, *synchronous).close()
         return sqlite3.connect(f"file:{folder / 'run.sqlite'}?mode=ro", uri=True)
 
     monkeypatch.setattr(recorder, "connect", read_only)

@@ -143,8 +143,8 @@ def test_failed_training_can_be_resumed(hwlearn, folder, mocker, error):
 
 
 def test_full_disk_is_reported_in_one_line(hwlearn, mocker):
-    def small_disk(folder):
-        db = connect(folder)
+    def small_disk(folder, *synchronous):
+        db = connect(folder, *synchronous)
         (pages,) = db.execute("PRAGMA page_count").fetchone()
         db.execute(f"PRAGMA max_page_count = {pages + 1}")
         return db
