@@ -104,6 +104,7 @@ def test_public_classes_can_be_pickled():
     assert pickle.loads(pickle.dumps(hl.Limits)) is hl.Limits
 
 
+@pytest.mark.slow
 def test_threads_may_use_names_first_at_the_same_time():
     code = (
         "import threading\nimport hwlearn\nfailed = []\n"

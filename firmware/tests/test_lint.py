@@ -40,6 +40,7 @@ def test_sources_have_no_unchecked_narrowing_cast() -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     ("expression", "rejected"),
     [

@@ -15,6 +15,7 @@ import source_rules
 from source_tree import Module, imports, modules
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other():
     assert import_cycles.cycles() == []
 

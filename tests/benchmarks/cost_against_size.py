@@ -12,17 +12,17 @@ import os
 for threads in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(threads, "1")
 
-import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
-
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt  # noqa: E402
 from ratios.growth import FAMILIES, exponent  # noqa: E402
 
 
 def main() -> None:
     """Measure, print the exponents and draw."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default="cost-against-size.png", help="the picture's file (%(default)s)")
     parser.add_argument("--most", type=float, default=1e6, help="edges of the largest circuits (%(default)g)")

@@ -84,6 +84,7 @@ def test_solve_and_gradient_of_a_nonlinear_network(benchmark, element):
     np.testing.assert_allclose(twice, gradient / 2, rtol=0, atol=1e-6 * np.abs(gradient).max())
 
 
+@pytest.mark.share(1)
 @pytest.mark.parametrize("wires", [1.0, 0.0], ids=["wires 1 ohm", "ideal lines"])
 def test_crossbar_64x64_with_wires(benchmark, wires):
     rng = np.random.default_rng(0)

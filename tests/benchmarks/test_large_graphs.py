@@ -29,6 +29,7 @@ def test_graphs_are_measured(topology, edges):
     assert held.min() - 1e-9 <= V.min() <= V.max() <= held.max() + 1e-9  # without currents, between the sources
 
 
+@pytest.mark.slow
 def test_each_library_is_measured_in_a_process_of_its_own(capsys):
     found = compared("12", ("superlu",), 1, 60)
     assert found["superlu"]["edges"] == 264

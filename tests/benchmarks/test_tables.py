@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("resource")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["whole", pytest.param("six digits", marks=pytest.mark.slow)])
 def test_row_22_table_needs_less_than_three_times_its_memory(kind):
     found = measure_tables.measure(kind, 4000, 785)

@@ -5,6 +5,7 @@ from campaign import commit_seed
 from outside_files import KINDS, search
 
 
+@pytest.mark.share(1)
 @pytest.mark.parametrize("files", [80, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_files_of_other_programs_are_read_as_meant_or_refused(kind, files):

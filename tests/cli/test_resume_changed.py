@@ -115,6 +115,7 @@ def test_changed_copy_of_the_data_is_refused_also_as_stored(hwlearn, stopped):
     refused(hwlearn("resume", run.folder, "--json", "--as-stored"), "is missing")
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [

@@ -18,6 +18,7 @@ def trained(hwlearn, *changes):
     return Run.open(json.loads(ended.out[0])["run"])
 
 
+@pytest.mark.share(1)
 @pytest.mark.parametrize("keep", ["last", "best"])
 def test_extended_run_equals_one_that_was_longer_from_the_beginning(hwlearn, keep):
     run = trained(hwlearn, *NOISY, f"train.keep={keep}", "train.epochs=3")

@@ -49,6 +49,7 @@ def test_row_10_dialect_is_printed_and_kept_in_the_run(bench, hwlearn):
     assert start["data"][0] == DIALECT
 
 
+@pytest.mark.slow
 def test_row_11_errors_are_reported_in_the_unit_of_the_targets(bench, hwlearn):
     done = hwlearn("train", "scaled.toml")
     measured = next(line for line in done.out if line.startswith("measured"))

@@ -62,6 +62,7 @@ WRONG = {
 }  # fmt: skip
 
 
+@pytest.mark.share(17)
 @pytest.mark.parametrize(("words", "said"), WRONG.values(), ids=WRONG)
 def test_wrong_command_line_is_one_line_and_exit_code_2(hwlearn, folder, words, said):
     before = sorted(folder.rglob("*"))

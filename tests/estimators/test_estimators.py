@@ -83,6 +83,7 @@ def test_examples_of_the_docstrings():
     assert doctest.testmod(estimators).failed == 0
 
 
+@pytest.mark.slow
 def test_missing_library_is_named():
     code = "import sys; sys.modules['sklearn'] = None\nimport hwlearn.estimators"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

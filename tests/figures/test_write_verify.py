@@ -77,6 +77,7 @@ def line(what, r):
     )
 
 
+@pytest.mark.share(1)
 @pairwise(1, kind=list(SCHEDULES), scheme=["V/2", "V/3"])
 def test_small_arrays_are_written(kind, scheme):
     r = judged(kind, 1, size=12, scheme=scheme)

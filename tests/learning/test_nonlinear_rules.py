@@ -104,6 +104,7 @@ def test_computed_nudges_agree_with_measured_ones(nonlinear):
         assert relative(found.values / scale, exact) < 1e-3
 
 
+@pytest.mark.share(1)
 def test_spsa_points_downhill(nonlinear):
     twin, model, x, y, e, _ = nonlinear
     request = hl.GradientRequest(twin, model, x[:2], y[:2], hl.MSE())

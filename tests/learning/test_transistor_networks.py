@@ -176,6 +176,7 @@ RULES = {
 }
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule_lowers_the_error_of_a_mismatched_chip(rule):
     flaws = Imperfections(device_spread={"vto": 10e-3, "kp": 5e-3}, read_noise_V=1e-5, current_noise_A=1e-9)

@@ -189,6 +189,7 @@ def test_revoked_copy_stops_the_pair():
     pair.close()
 
 
+@pytest.mark.slow
 def test_error_floor_is_proportional_to_the_bias_and_one_network_has_none():
     """Training of one pattern, noise-free: arXiv:2505.22887 has this floor for paired copies."""
     top = hl.Topology.random(9, 16, 3, 2, seed=5)

@@ -1,5 +1,7 @@
 """The contract of a bench whose board drives the inputs and whose scanning voltmeter reads everything."""
 
+import pytest
+
 import hwlearn as hl
 from hwlearn.testing import NetworkContract
 from hwlearn_sim.bench.mixed import VirtualMixedBackend, VirtualMixedSettings
@@ -47,6 +49,7 @@ class TestScannerAndBoard(NetworkContract):
         return True
 
 
+@pytest.mark.slow
 class TestKeithleyAndBoard(TestScannerAndBoard):
     """The same with a Keithley 2700."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -61,7 +62,7 @@ def without_paths():
 
 
 def test_program_does_what_it_says():
-    subprocess.run([sys.executable, PROGRAM], check=True, capture_output=True)
+    runpy.run_path(str(PROGRAM), run_name="__main__")
 
 
 @pytest.mark.slow

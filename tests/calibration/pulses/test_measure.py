@@ -145,6 +145,7 @@ def test_open_devices_and_negative_readings_are_handled():
     assert {d.device for d in fit.devices} | set(fit.beyond) == {3, 5}
 
 
+@pytest.mark.slow
 def test_read_disturb_and_retention_are_measured():
     calm = measure_pulses(make(), range(3))
     for d in calm.devices:

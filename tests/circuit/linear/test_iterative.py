@@ -76,6 +76,7 @@ def any_front(monkeypatch: pytest.MonkeyPatch):
     plan_for.cache_clear()
 
 
+@pytest.mark.share(2)
 @pytest.mark.usefixtures("any_front")
 @pytest.mark.parametrize("seed", range(4))
 def test_iterated_solution_agrees_with_a_factor(seed, monkeypatch):

@@ -58,6 +58,7 @@ def random_circuit(seed: int, mix: str) -> tuple[Kirchhoff, np.ndarray, np.ndarr
 # --- operating points -----------------------------------------------------------------------------------
 
 
+@pytest.mark.share(2)
 @pairwise(1, mix=list(MIXES), seed=range(3))
 def test_currents_balance_and_cocontent_is_minimal(mix: str, seed: int):
     k, x, _ = random_circuit(seed, mix)

@@ -54,6 +54,7 @@ def apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.abs(a - b).max(axis=1) / np.abs(b).max(axis=1)
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
     ("rows", "columns", "ohms", "decades", "samples"),
     [(33, 40, 2.0, 2, 30), (8, 130, 2.0, 2, 5), (130, 8, 5.0, 2, 1), (34, 34, 30.0, 2, 3), (40, 32, 2.0, 10, 6)],

@@ -59,6 +59,7 @@ def test_resistor_nudge_is_rejected(graph, inputs):
         rack.network.measure(inputs, hl.OutputDrive.resistor(np.zeros((4, 2)), 1e-4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rule",
     [

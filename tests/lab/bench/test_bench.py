@@ -145,6 +145,7 @@ def test_row_sets_are_disjoint_and_only_validation_rows_choose_the_epoch(bench_p
         hl.open_bench("iris", ["data.validation_fraction=0.6", "data.test_fraction=0.4"])
 
 
+@pytest.mark.slow
 def test_measured_score_includes_noise_and_true_score_does_not(bench_path):
     with hl.open_bench("regression") as bench:
         bench.train()

@@ -7,7 +7,6 @@ import json
 import tomllib
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from hwlearn.errors import HwlearnError
@@ -16,26 +15,33 @@ from hwlearn.lab.bench.json_schema import bench_schema
 from hwlearn.lab.bench_file.file import load_bench_file, shipped_benches
 
 SCHEMA = bench_schema()
-VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 BENCHES = Path(__file__).parents[3] / "hwlearn" / "lab" / "benches"
+
+
+@pytest.fixture(scope="module")
+def validator():
+    import jsonschema  # it takes a second, which every worker would wait for while it collects tests
+
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    return jsonschema.Draft202012Validator(SCHEMA)
 
 
 def shipped(name):
     return tomllib.loads((BENCHES / f"{name}.toml").read_text(encoding="utf-8"))
 
 
-def test_schema_is_one():
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+def test_schema_is_one(validator):
+    assert validator.schema is SCHEMA
     for bound in ('"gt"', '"ge"', '"lt"', '"le"'):
         assert bound not in json.dumps(SCHEMA)
 
 
 @pytest.mark.parametrize("name", shipped_benches())
-def test_shipped_benches_fit(name):
-    VALIDATOR.validate(shipped(name))
+def test_shipped_benches_fit(name, validator):
+    validator.validate(shipped(name))
 
 
-def test_templates_of_benches_fit():
+def test_templates_of_benches_fit(validator):
     tables = [
         tomllib.loads(Path(point.load()).read_text(encoding="utf-8"))
         for point in entry_points(group="hwlearn.templates")
@@ -43,9 +49,9 @@ def test_templates_of_benches_fit():
     benches = [one for one in tables if "backend" in one]  # others describe a board
     assert len(benches) >= 2
     for one in benches:
-        VALIDATOR.validate(one)
+        validator.validate(one)
     benches[0]["backend"]["instruments"][0]["adress"] = "Dev1"
-    assert "adress" in next(VALIDATOR.iter_errors(benches[0])).message
+    assert "adress" in next(validator.iter_errors(benches[0])).message
 
 
 @pytest.mark.parametrize(
@@ -66,10 +72,10 @@ def test_templates_of_benches_fit():
         ("tarin", "epochs", 3),
     ],
 )
-def test_what_the_schema_refuses_is_refused_when_the_file_is_read(table, key, value, tmp_path):
+def test_what_the_schema_refuses_is_refused_when_the_file_is_read(table, key, value, tmp_path, validator):
     tables = copy.deepcopy(shipped("iris"))
     tables.setdefault(table, {})[key] = value
-    assert list(VALIDATOR.iter_errors(tables))
+    assert list(validator.iter_errors(tables))
     from hwlearn.lab.bench.bench import Bench
     from hwlearn.storage.toml_text import toml_text
 

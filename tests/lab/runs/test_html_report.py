@@ -113,12 +113,14 @@ def test_targets_of_a_missing_data_file_are_not_invented(bench_path, tmp_path):
     assert "The drops are not drawn" in page.text
 
 
+@pytest.mark.slow
 def test_transistors_are_reported_in_volts(tmp_path):
     page = reported(recorded(hl.open_bench(write_bench(tmp_path, "sim transistors", epochs=1)), tmp_path / "runs"))
     assert "range of gate voltages400 mV to 8 V" in page.text
     assert "A wider line: a higher place in its range." in page.text
 
 
+@pytest.mark.slow
 def test_saturated_readings_are_counted(bench_path, tmp_path, mocker):
     def packed(samples, gradient, keep):
         read = {"outputs": gradient.outputs, "costs": gradient.costs, "free_voltages": gradient.outputs}

@@ -66,6 +66,7 @@ def test_classes_with_validation_rows(tmp_path, axes):
     assert any(one.get_ylabel() == "accuracy (%)" for one in axes.figure.axes)
 
 
+@pytest.mark.share(1)
 @pytest.mark.parametrize("epochs", [0, 1])
 def test_run_of_no_epoch_or_one_epoch_is_drawn(bench_path, tmp_path, epochs):
     run = recorded(hl.open_bench(bench_path, [f"train.epochs={epochs}"]), tmp_path)
@@ -127,6 +128,7 @@ def grid_path(tmp_path, bench_text):
     return path
 
 
+@pytest.mark.share(1)
 @pytest.mark.parametrize(
     "name",
     ["iris", "digits", "grid", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)],

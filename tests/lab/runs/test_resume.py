@@ -42,6 +42,7 @@ RULES = {
 }
 
 
+@pytest.mark.share(1)
 @pytest.mark.parametrize("rule", RULES)
 def test_rule_optimizer_subset_and_patience_continue(rule, tmp_path):
     bench = write_bench(tmp_path, "sim drift", **RULES[rule])

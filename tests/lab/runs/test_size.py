@@ -12,6 +12,7 @@ from hwlearn.lab.runs.report import draw_run
 from hwlearn.lab.runs.store import Run
 
 
+@pytest.mark.slow
 def test_rows_of_small_networks_are_little_more_than_their_numbers(bench_text, tmp_path):
     """A step of nine edges took 5.7 kB; every second one has the health and energy of an epoch, 1.4 kB."""
     path = tmp_path / "nine.toml"
@@ -89,6 +90,7 @@ def test_size_is_forecast_within_20_percent(changed, tmp_path):
     assert "MB" in forecast.text() or "kB" in forecast.text()
 
 
+@pytest.mark.slow
 def test_readings_of_a_resumed_part_only_count_in_its_forecast(bench_path, tmp_path):
     run = recorded(hl.open_bench(bench_path, ["train.epochs=100"]), tmp_path, 150)
     with run.bench() as bench:

@@ -283,6 +283,7 @@ def killed_and_resumed(bench_path, tmp_path, epochs, moments):
     assert resumed.steps() == steps
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_run_killed_three_times_loses_no_committed_step(bench_path, tmp_path):
     # two lines a step; far more steps than fit before the last kill

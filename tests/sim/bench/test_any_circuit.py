@@ -58,6 +58,7 @@ def test_readings_are_those_of_kirchhoff(circuit, instruments, bench_file: Bench
             assert np.abs(expected - V).min() > 10 * step
 
 
+@pytest.mark.share(1)
 @pytest.mark.parametrize(
     ("circuit", "instruments"),
     [

@@ -13,6 +13,7 @@ def check(*words):
     return result.exit_code, {row["name"]: row for row in map(json.loads, result.stdout.splitlines())}
 
 
+@pytest.mark.slow
 def test_working_bench_passes_all_checks():
     code, rows = check("--set", 'backend.model=["2400", "2450", "2612B", "B2902A"]')
     assert code == 0

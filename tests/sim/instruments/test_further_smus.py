@@ -105,6 +105,7 @@ def test_pymeasure_drives_the_2400_series(model):
             smu.adapter.manager.close()
 
 
+@pytest.mark.share(1)
 @pytest.mark.parametrize("model", ["2636", "2651A"])
 def test_package_keithley2600_drives_models_with_and_without_a_letter(model):
     package = pytest.importorskip("keithley2600", reason="the package keithley2600 is not installed")

@@ -59,6 +59,7 @@ def test_pymeasure_prologix_adapter(bench):
         adapter.manager.close()
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("command", [b"*SRE 43", b"*SRE 43;*SRE?"])
 def test_pyvisa_py_prologix_sessions(bench, command):
     pyvisa = pytest.importorskip("pyvisa")

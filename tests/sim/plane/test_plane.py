@@ -135,6 +135,7 @@ def check_laws(topology: Topology, g, plane: AnalogPlane) -> None:
     assert (balance <= 1e-9 * scale + rounding).all()
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("seeds", [50, pytest.param(150, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("shared_nodes", [False, True])
 @pytest.mark.parametrize("grounded", [True, False])

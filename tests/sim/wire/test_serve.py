@@ -79,6 +79,21 @@ def test_queries_are_answered_in_order(served):
     assert [float(one.line()), one.line()] == [0.25, b"1"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a program acknowledge at once")
+def test_client_that_sends_short_messages_does_not_wait_for_acknowledgements(served):
+    """Nagle's algorithm (RFC 896) holds back a second short message until the first is acknowledged."""
+    _, server, _ = served
+    exchanges = []
+    with socket.create_connection(("127.0.0.1", server.port), DEADLINE_S) as client:
+        for _ in range(40):  # a new connection acknowledges its first messages at once anyway
+            began = time.perf_counter()
+            client.sendall(b"*CLS\n")
+            client.sendall(b"*ESE?\n")
+            client.recv(100)
+            exchanges.append(time.perf_counter() - began)
+    assert min(exchanges[-15:]) < 0.02  # the delay of an acknowledgement is 40 ms; the least, on a busy machine
+
+
 def test_connections_share_instrument_state(served):
     one, _, client = served
     first = client()

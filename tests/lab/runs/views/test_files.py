@@ -35,6 +35,7 @@ def test_exported_numbers_are_those_of_the_store(run, tmp_path, read):
     assert read(run, tmp_path) == []
 
 
+@pytest.mark.share(1)
 def test_netcdf_is_read_back_by_xarray_as_it_was(run, tmp_path):
     xr = pytest.importorskip("xarray")
     (file,) = export_run(run.folder, tmp_path / "run.nc", "netcdf")
@@ -88,6 +89,7 @@ print(sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
 """
 
 
+@pytest.mark.share(1)
 def test_reading_and_light_exports_import_no_heavy_library(run, tmp_path):
     command = [sys.executable, "-c", LIGHT, str(run.folder), str(tmp_path)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -168,6 +168,7 @@ SEQUENCES = {
 }  # fmt: skip
 
 
+@pytest.mark.share(12)
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_sequence_does_what_the_manual_says(name, rack, follow):
     follow(rack("2450"), SEQUENCES[name])

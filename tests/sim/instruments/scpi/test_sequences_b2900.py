@@ -145,6 +145,7 @@ SEQUENCES = {
 }  # fmt: skip
 
 
+@pytest.mark.share(12)
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_sequence_does_what_the_manual_says(name, rack, follow):
     follow(rack("B2902A", (1,)), SEQUENCES[name])

@@ -83,6 +83,7 @@ def test_two_pulse_trains_run_together(rack):
     assert one.query("print(InitiatePulseTestDual(2, 1))").startswith("false\tton of tag1")
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     ("script", "reason"),
     [

@@ -88,6 +88,7 @@ IDIOMS = {
 }
 
 
+@pytest.mark.share(13)
 @pytest.mark.parametrize("idiom", IDIOMS)
 def test_idiom_of_lua_works(idiom, rack):
     script, printed = IDIOMS[idiom]
@@ -123,6 +124,7 @@ def test_settings_that_are_rejected_do_not_end_the_chunk(rack):
     assert one.numbers("print(smua.source.output)") == [1]
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
     ("source", "printed"),
     [

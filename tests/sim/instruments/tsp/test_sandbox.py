@@ -300,6 +300,7 @@ def test_metatable_of_globals_cannot_run_outside_of_a_chunk(rack):
     assert one.query("mine()") == "mine"
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("name", ["string.byte", "string.find", "tostring", "type", "error", "select", "rawget"])
 def test_replaced_functions_do_not_open_the_sandbox(name, hasty):
     hasty.write(f"{name} = function() return nil end")

@@ -158,6 +158,7 @@ def test_endless_sweep_goes_on_until_it_is_aborted(one, monkeypatch):
     assert one.numbers("print(status.operation.sweeping.condition)") == [0]
 
 
+@pytest.mark.slow
 def test_sweep_of_many_steps_does_not_block_the_instrument(one):
     one.write(
         SWEEP, "smua.trigger.count = 1e9 smua.trigger.measure.action = 0 smua.trigger.initiate() waitcomplete()"

@@ -7,6 +7,7 @@ import struct
 import pytest
 
 
+@pytest.mark.share(9)
 @pytest.mark.parametrize(
     ("script", "printed"),
     [
@@ -43,6 +44,7 @@ def test_script_results(script, printed, rack):
     assert rack("2612B").query(script) == printed
 
 
+@pytest.mark.share(9)
 @pytest.mark.parametrize(
     ("script", "code"),
     [
