@@ -36,11 +36,19 @@ def study_page(folder: Path, page: Path) -> str:
     """
     files = [folder / f"{name}.json" for name in STUDIES]
     results = [read_result(file) for file in files if file.is_file()]
-    hours = sum(one.seconds for one in results) / 3600
-    parts = [_HEAD, f"All of it took {hours:.1f} hours of one core.\n", _failures(results)]
+    parts = [_HEAD, _cost(results), _failures(results)]
     link = Path(os.path.relpath(folder, page.parent)).as_posix()
     parts += [_section(one, link) for one in results]
     return "\n".join(parts)
+
+
+def _cost(results: Sequence[StudyResult]) -> str:
+    """Return how long the studies took, and which are missing."""
+    missing = [name for name in STUDIES if name not in {one.study for one in results}]
+    text = f"All of it took {_duration(sum(one.seconds for one in results))} of one core.\n"
+    if missing:
+        text += f"\nNot computed in full yet: {', '.join(missing)}; `hwlearn study NAME` computes them.\n"
+    return text
 
 
 def _failures(results: Iterable[StudyResult]) -> str:
@@ -94,4 +102,6 @@ def _text(value: float, unit: str) -> str:
 
 
 def _duration(seconds: float) -> str:
+    if seconds >= 7200:
+        return f"{seconds / 3600:.1f} hours"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -26,7 +26,8 @@ def study(
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of points, results and charts.")
     ] = Path("study"),
     page: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The page. Default: study.md in FOLDER.")
+        Path | None,
+        typer.Option(metavar="FILE", help="The page. Default: study.md in FOLDER. Alone: only write it again."),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes of this computer. Default: one for each core.")
@@ -47,7 +48,10 @@ def study(
     from hwlearn.study.catalogue import STUDIES, find_study
 
     if not names:
-        _list(as_json)
+        if page is None:
+            _list(as_json)
+        else:
+            _write_page(output, page, as_json)
         return
     wanted = list(STUDIES) if ALL in names else list(dict.fromkeys(names))
     for name in wanted:
