@@ -49,6 +49,19 @@ def test_own_network_of_digits_has_hidden_nodes_and_at_most_1300_transistors():
     assert set(top.edges[:, 0]) >= set(top.inputs.tolist())
 
 
+@pytest.mark.parametrize(
+    "name", ["digits", "digits-diode", "digits-nmos", "digits-hidden-nmos", "ionosphere-nmos"]
+)
+def test_noise_of_training_inputs_stays_within_the_limits(name):
+    """A training whose noise exceeds a limit would be refused in some epoch."""
+    bench, rng = hl.open_bench(name), np.random.default_rng(0)
+    rows = bench.data.inputs[bench.data.train]
+    for _ in range(5):
+        shown = rows if bench.data.jitter is None else bench.data.jitter(rows, rng)
+        assert np.abs(shown).max() <= bench.limits.voltage
+        assert np.ptp(shown, axis=1).max() <= 0.95 * bench.limits.drop
+
+
 def test_initial_gate_voltages_are_refused_for_resistors_and_in_falling_order():
     with pytest.raises(SetupError, match=r"initial = .1, 2.* is of gate voltages, but an edge has a conductance"):
         hl.open_bench("iris", {"train.initial": [1.0, 2.0]})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
 from hwlearn_sim.instruments.scpi.parameters import Flag, Kind, Number, checked_count
 from hwlearn_sim.instruments.scpi.settings import Suffixes
 
-INPUT = 0
+INPUT: Final = 0
 """Place of the settings that commands without a channel list make, where a model has any."""
 
 
@@ -61,7 +61,8 @@ class ScpiScanner(ScpiInstrument):
         no_error: str = '0,"No error"',
     ) -> None:
         super().__init__(identity, errors, clock, no_error=no_error)
-        self.channels, self._voltmeter = channels, voltmeter
+        self.channels: Channels = channels
+        self._voltmeter = voltmeter
         self.closed: set[int] = set()
 
     @property

@@ -10,7 +10,7 @@ by semicolons, as those of ``SENS:FUNC?`` are.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
@@ -39,8 +39,11 @@ class VirtualDaq6510(ScpiScanner):
     clock : Clock
     """
 
-    ranges_V, over, most_V = figures.RANGES_V, meter.OVER, meter.MOST_V
-    separator, form = ";", "%.6E"
+    ranges_V: ClassVar[tuple[float, ...]] = figures.RANGES_V
+    over: ClassVar[float] = meter.OVER
+    most_V: ClassVar[float] = meter.MOST_V
+    separator: ClassVar[str] = ";"
+    form: ClassVar[str] = "%.6E"
 
     def __init__(self, identity: str, channels: Channels, voltmeter: ScanningVoltmeter, clock: Clock) -> None:
         super().__init__(identity, channels, voltmeter, clock)

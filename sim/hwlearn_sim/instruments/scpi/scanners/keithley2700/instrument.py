@@ -9,7 +9,7 @@ scan reads its list in rising order and leaves every channel open.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import ClassVar, Final
 
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
@@ -41,7 +41,10 @@ class VirtualKeithley2700(ScpiScanner):
     clock : Clock
     """
 
-    ranges_V, over, most_V, form = figures.RANGES_V, figures.OVER, figures.MOST_V, "%+.8E"
+    ranges_V: ClassVar[tuple[float, ...]] = figures.RANGES_V
+    over: ClassVar[float] = figures.OVER
+    most_V: ClassVar[float] = figures.MOST_V
+    form: ClassVar[str] = "%+.8E"
 
     def __init__(self, identity: str, channels: Channels, voltmeter: ScanningVoltmeter, clock: Clock) -> None:
         super().__init__(identity, channels, voltmeter, clock, _ERRORS)

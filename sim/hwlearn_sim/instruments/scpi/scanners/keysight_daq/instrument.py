@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
@@ -44,7 +44,10 @@ class VirtualKeysightDaq(ScpiScanner):
     clock : Clock
     """
 
-    ranges_V, over, most_V, form = figures.RANGES_V, figures.OVER, figures.MOST_V, "%+.8E"
+    ranges_V: ClassVar[tuple[float, ...]] = figures.RANGES_V
+    over: ClassVar[float] = figures.OVER
+    most_V: ClassVar[float] = figures.MOST_V
+    form: ClassVar[str] = "%+.8E"
 
     def __init__(
         self,
