@@ -124,7 +124,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
 def _cosine(values_: Sequence[float]) -> Interval:
     """Return the mean; an interval of cosines ends at 1."""
     found = mean(values_)
-    return replace(found, low=min(found.low, 1.0), high=min(found.high, 1.0))
+    return replace(found, value=min(found.value, 1.0), low=min(found.low, 1.0), high=min(found.high, 1.0))
 
 
 STUDY = Study(
