@@ -183,3 +183,13 @@ def test_quick_studies_repeat_committed_numbers(tmp_path):
             assert one.interval.meets(other.interval), (name, one, other)
             compared += 1
     assert compared >= QUICK_NUMBERS
+
+
+def test_quick_study_from_the_command_line_prints_its_findings(tmp_path):
+    run = CliRunner().invoke(app, ["study", "bias", "--quick", "--workers", "1", "-o", str(tmp_path)])
+    assert run.exit_code == 0, run.output
+    assert "How far are the contrasts of EP and CL from the gradient?" in run.output
+    again = CliRunner().invoke(app, ["study", "bias", "--quick", "--json", "-o", str(tmp_path)])
+    facts = json.loads(again.output.splitlines()[-1])
+    assert (facts["study"], facts["points"]) == ("bias", 60)
+    assert (tmp_path / "bias-quick.svg").is_file()
