@@ -100,7 +100,7 @@ def limits_of(kind: str) -> Limits:
     """Return the limits of a kind of network."""
     if kind == "transistor":
         return Limits(voltage=1.0, drop=2.0, nudge=0.2, current=0.1, values={"gate voltage": GATES_V})
-    current = 1e-2 if kind == "diode" else 1e-3
+    current = 1e-3 if kind == "ohmic" else 1e-2
     return Limits(voltage=0.5, drop=1.0, nudge=0.2, current=current, conductance=(LEAST_S, MOST_S))
 
 

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from hwlearn.arrays import FloatArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.learning.costs import MSE
+from hwlearn.learning.health import HealthSettings
 from hwlearn.learning.optimizers import Adam
 from hwlearn.learning.records import Schedule
 from hwlearn.learning.rules import GEP, SPSA, Analytic, CoupledLearning, EquilibriumPropagation, Rule
-from hwlearn.learning.subsets import MostSensitive, RandomEdges, Subset
+from hwlearn.learning.subsets import ListedEdges, MostSensitive, RandomEdges, Subset
 from hwlearn.learning.training import Trainer
 from hwlearn.network.network import Network
 from hwlearn.network.nudges import ResistorNudge
@@ -101,34 +104,64 @@ def train(
     """Train a network on a task; return its true rms error in volts and the trainer."""
     gates = "gate voltage" in {one.name for one, _ in task.topology.parameters}
     optimizer = Adam(GATE_RATE) if gates else Adam(RATE, scale="log")
-    trainer = Trainer(network, make_rule(point), MSE(), optimizer, subset, model, seed=int(point["seed"]))
+    watch = HealthSettings("off")  # the study looks at the result alone
+    trainer = Trainer(
+        network, make_rule(point), MSE(), optimizer, subset, model, seed=int(point["seed"]), health=watch
+    )
     trainer.fit(task.inputs, task.targets, Schedule(int(point.get("steps", STEPS)), anneal=ANNEAL))
     return true_rms_V(network, task), trainer
 
 
 def trained_error(task: StudyTask, point: Point, kind: str = "ohmic") -> dict[str, float]:
     """Return the true error of a training in volts; of rule ``model``, of a result that was only programmed."""
-    keys = backend_keys(point, kind)
     if point.get("rule") == "model":
-        ideal = {"seed": 0}
-        with open_twin(task.topology, task.limits, **ideal) as network:
-            _, trainer = train(task, point, network)
-        with open_twin(task.topology, task.limits, seed=point["seed"], **keys) as network:
-            network.program(trainer.model.values)
-            return {"error_V": true_rms_V(network, task)}
-    with open_twin(task.topology, task.limits, seed=point["seed"], **keys) as network:
-        error, _ = train(task, point, network, subset=make_subset(point))
+        return programmed_error(task, modelled_values(task, int(point["seed"])), point, kind)
+    with open_twin(task.topology, task.limits, seed=point["seed"], **backend_keys(point, kind)) as network:
+        error, _ = train(task, point, network, subset=make_subset(point, task.topology))
     return {"error_V": error}
 
 
-def make_subset(point: Point) -> Subset | None:
+def modelled_values(task: StudyTask, seed: int) -> FloatArray:
+    """Return the values (E,) that a training of the ideal model ends with."""
+    with open_twin(task.topology, task.limits, seed=0) as network:
+        _, trainer = train(task, {"rule": "model", "seed": seed}, network)
+        return trainer.model.values
+
+
+def programmed_error(task: StudyTask, values: FloatArray, point: Point, kind: str = "ohmic") -> dict[str, float]:
+    """Return the true error in volts of values (E,) that are only programmed into the network of a point."""
+    with open_twin(task.topology, task.limits, seed=point["seed"], **backend_keys(point, kind)) as network:
+        network.program(values)
+        return {"error_V": true_rms_V(network, task)}
+
+
+def make_subset(point: Point, topology: Topology) -> Subset | None:
     """Return the trainable edges that a point names by ``fraction`` and ``choice``; None for all."""
     fraction = float(point.get("fraction", 1.0))
     if fraction >= 1.0:
         return None
     if point.get("choice") == "sensitive":
         return MostSensitive(fraction)
+    if point.get("choice") == "nearest":
+        return ListedEdges(nearest_edges(topology, fraction, int(point["seed"])))
     return RandomEdges(fraction, seed=int(point["seed"]))
+
+
+def nearest_edges(topology: Topology, fraction: float, seed: int) -> list[int]:
+    """Return a fraction of the edges, at least one: the layers of edges nearest to the outputs, in random order.
+
+    The first layer are the edges at an output, the second those at their other nodes, and so on.
+    """
+    ends = np.asarray(topology.edges)
+    hops = np.full(topology.n_nodes, np.inf)
+    hops[list(topology.outputs)] = 0
+    for _ in range(topology.n_nodes):
+        near = hops[ends].min(axis=1) + 1
+        np.minimum.at(hops, ends[:, 0], near)
+        np.minimum.at(hops, ends[:, 1], near)
+    shuffled = np.random.default_rng(seed).permutation(topology.n_edges)
+    order = shuffled[np.argsort(hops[ends].min(axis=1)[shuffled], kind="stable")]
+    return [int(edge) for edge in order[: max(1, round(fraction * topology.n_edges))]]
 
 
 def true_rms_V(network: Network, task: StudyTask) -> float:

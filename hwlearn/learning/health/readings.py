@@ -39,8 +39,7 @@ def _setpoint(sample: HealthSample) -> Figure:
     """Compare clamped outputs with their setpoints."""
     if sample.rule.nudge.kind != "clamp":
         return Figure(SETPOINT, NOT_APPLICABLE)
-    phases = sample.phases
-    nudge, _ = sample.rule.bound_nudge(sample.model, sample.inputs)
+    phases, nudge = sample.phases, sample.nudge
     free, t = phases.free.voltages, phases.strength
     off = [phases.plus.voltages - nudge.drive(free, phases.error, t).values]
     if phases.minus is not None:

@@ -17,6 +17,7 @@ from hwlearn.learning.observer import shifted
 from hwlearn.learning.rules.gep import GEP, contrast_weights
 from hwlearn.learning.subsets import units_of_change
 from hwlearn.network.network import Network, Readout, TwoPhase
+from hwlearn.network.nudges import Nudge
 from hwlearn.network.paired import PairedNetwork
 from hwlearn.network.wrapped import WrappedNetwork
 
@@ -87,6 +88,8 @@ class HealthSample:
     phases : TwoPhase
         All of them nudged, none saturated.
     bench : StatedErrors
+    nodes : tuple of ndarray, shape (S, N), optional
+        Node voltages of both phases of the contrast, if the gradient has them.
     """
 
     rule: GEP
@@ -94,6 +97,7 @@ class HealthSample:
     inputs: FloatArray
     phases: TwoPhase
     bench: StatedErrors
+    nodes: tuple[FloatArray, FloatArray] | None = None
 
     @property
     def is_ohmic(self) -> bool:
@@ -116,8 +120,15 @@ class HealthSample:
         return contrast_weights(self.phases)
 
     @cached_property
+    def nudge(self) -> Nudge:
+        """Nudge of the rule at these inputs."""
+        return self.rule.bound_nudge(self.model, self.inputs)[0]
+
+    @cached_property
     def voltages(self) -> tuple[FloatArray, FloatArray]:
         """Node voltages (S, N) of both phases of the contrast; the rule reads nodes or estimates them."""
+        if self.nodes is not None:
+            return self.nodes
         return self.rule.node_voltages(self.model, self.inputs, self.phases)
 
     @cached_property
@@ -128,8 +139,7 @@ class HealthSample:
     @cached_property
     def predicted(self) -> FloatArray:
         """Contrast (E,) that the model predicts for the same drives, from the measured free outputs."""
-        phases, model, x = self.phases, self.model, self.inputs
-        nudge, _ = self.rule.bound_nudge(model, x)
+        phases, model, x, nudge = self.phases, self.model, self.inputs, self.nudge
         free, t = phases.free.voltages, phases.strength
         above = shifted(model, free, nudge.drive(free, phases.error, t), x)
         below = free

@@ -22,8 +22,6 @@ class HealthSettings:
     every : int
         Epochs between two additional measurements of a rule that nudges with one sign: the other sign, on at most
         16 samples. 0: never. Rules that nudge with both signs need none.
-    two_phase : bool
-        Also measure a contrast of two phases at these epochs for a rule that does not nudge.
 
     Raises
     ------
@@ -34,7 +32,6 @@ class HealthSettings:
     action: Literal["warn", "stop", "off"] = "warn"
     device_error: float = 0.2
     every: int = 10
-    two_phase: bool = False
 
     def __post_init__(self) -> None:
         if self.action not in ("warn", "stop", "off"):

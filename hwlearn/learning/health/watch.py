@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from hwlearn.arrays import BoolArray, IntArray
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.learning.health.contrasts import (
     AGREEMENT,
     CONTRAST_ERROR,
@@ -39,6 +39,9 @@ NAMES: Final = (
 MOST_SATURATED: Final = 0.5
 """Share of saturated samples above which the gradient that is missing can exceed the one that is left."""
 
+SPACING: Final = 10
+"""Batches between two comparisons with what the model predicts, which cost about as much as a batch."""
+
 _NOT_APPLICABLE, _NOT_MEASURED = -1.0, -2.0  # of the third column of the state
 
 
@@ -56,6 +59,7 @@ class HealthWatch:
         self._updates = UpdateWatch()
         self._figures: dict[str, Figure] = {}
         self._counts = np.zeros(3, dtype=np.int64)  # samples, saturated, skipped
+        self._since = SPACING  # batches since the last comparison with the model
 
     def add(
         self, request: GradientRequest, gradient: Gradient, rows: IntArray, epoch: int, is_first: bool
@@ -77,6 +81,7 @@ class HealthWatch:
         if is_first:
             found = self._examined(request, gradient, rows, epoch)
             self._figures = {figure.name: figure for figure in found}
+        self._since += 1
 
     def record(self) -> dict[str, Any]:
         """Return the figures of the epoch as its record has them, and begin the next one."""
@@ -102,7 +107,7 @@ class HealthWatch:
         """Return the arrays from which it continues."""
         rows = [self._figures.get(name, Figure(name, NOT_MEASURED)) for name in NAMES]
         figures = np.array([_numbers(figure) for figure in rows])
-        return {"figures": figures, "counts": self._counts.copy()} | {
+        return {"figures": figures, "counts": self._counts.copy(), "since": np.array([self._since])} | {
             f"update_{name}": array for name, array in self._updates.state().items()
         }
 
@@ -111,6 +116,7 @@ class HealthWatch:
         if not arrays:
             return
         self._counts = arrays["counts"].astype(np.int64)
+        self._since = int(arrays["since"][0]) if "since" in arrays else SPACING
         self._figures = {
             name: _figure(name, *row) for name, row in zip(NAMES, arrays["figures"].tolist(), strict=True)
         }
@@ -151,18 +157,23 @@ class HealthWatch:
                 SCALE, AGREEMENT, CONTRAST_ERROR, ONE_SIDED, ONE_SIDED_ERROR, SETPOINT, MIDPOINT, POWER, "bias"
             )
         some = slice(0, SAMPLES)
-        sample = _sample(rule, request, request.inputs[some], phases.rows(some), bench)
+        sample = _sample(rule, request, request.inputs[some], phases.rows(some), bench, gradient.nodes)
         if sample is None:
             return []
         one_sided = phases.minus is None
-        contrasts = agreement_figures(sample)
+        is_compared = self._since >= SPACING
+        contrasts = Figure.missing(AGREEMENT, CONTRAST_ERROR, reason=NOT_MEASURED)
+        if is_compared:
+            contrasts, self._since = agreement_figures(sample), 0
         if one_sided:
             contrasts += self._other_side(request, epoch, bench)
         elif self._is_time(epoch):
             contrasts += one_sided_figures(sample, is_used=False)
         else:
             contrasts += Figure.missing(ONE_SIDED, ONE_SIDED_ERROR, reason=NOT_MEASURED)
-        bias = Figure("bias", bias_of(contrasts, sample) if rule.readout != "edges" else NOT_APPLICABLE)
+        bias = Figure("bias", NOT_MEASURED if rule.readout != "edges" else NOT_APPLICABLE)
+        if is_compared and rule.readout != "edges":
+            bias = Figure("bias", bias_of(contrasts, sample))
         return [*scale_figures(sample), *contrasts, *nudge_figures(sample), bias]
 
     def _other_side(self, request: GradientRequest, epoch: int, bench: StatedErrors) -> list[Figure]:
@@ -186,13 +197,21 @@ class HealthWatch:
 
 
 def _sample(
-    rule: GEP, request: GradientRequest, inputs: np.ndarray, phases: TwoPhase, bench: StatedErrors
+    rule: GEP,
+    request: GradientRequest,
+    inputs: np.ndarray,
+    phases: TwoPhase,
+    bench: StatedErrors,
+    nodes: tuple[FloatArray, FloatArray] | None = None,
 ) -> HealthSample | None:
-    """Return the samples that were nudged; None if there are none."""
+    """Return the samples that were nudged; None if there are none. ``nodes``: of the gradient of their batch."""
     usable = usable_samples(phases)
     if not usable.any():
         return None
-    return HealthSample(rule, request.model, inputs[usable], phases.rows(usable), bench)
+    if nodes is not None:
+        count = int(usable.sum())
+        nodes = nodes[0][:count], nodes[1][:count]
+    return HealthSample(rule, request.model, inputs[usable], phases.rows(usable), bench, nodes)
 
 
 def _saturated(free: Readout | None, phases: TwoPhase | None) -> BoolArray | None:

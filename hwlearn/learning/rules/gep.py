@@ -112,9 +112,10 @@ class GEP(Rule):
             measured = _ComputedNudges(network, model)
         phases = measured.two_phase(inputs, cost.signal(targets), nudge, self.symmetric)
         usable = usable_samples(phases)
-        values = np.zeros(model.topology.n_edges)
+        values, nodes = np.zeros(model.topology.n_edges), None
         if usable.any():
-            values = self._contrast(model, inputs, phases, usable, impedance) / len(inputs)
+            contrast, nodes = self._contrast(model, inputs, phases, usable, impedance)
+            values = contrast / len(inputs)
         outputs = phases.free.voltages
         return Gradient(
             values,
@@ -128,6 +129,7 @@ class GEP(Rule):
             | ({} if phases.contrast is None else {"contrast": phases.contrast}),
             free=phases.free,
             phases=phases,
+            nodes=nodes,
         )
 
     def bound_nudge(self, model: Kirchhoff, inputs: FloatArray) -> tuple[Nudge, FloatArray | None]:
@@ -164,15 +166,15 @@ class GEP(Rule):
         phases: TwoPhase,
         usable: BoolArray,
         impedance: FloatArray | None,
-    ) -> FloatArray:
-        """Return the sum over usable samples of the contrast (E,)."""
+    ) -> tuple[FloatArray, tuple[FloatArray, FloatArray] | None]:
+        """Return the sum over usable samples of the contrast (E,), and the node voltages it was computed from."""
         used = phases.rows(usable)
         weights = contrast_weights(used)
         if self.readout == "edges":
-            return np.asarray(weights @ contrast_of_edges(used, model.topology.n_edges))
+            return np.asarray(weights @ contrast_of_edges(used, model.topology.n_edges)), None
         Z = impedance if impedance is None or impedance.ndim == 2 else impedance[usable]
         high, low = self.node_voltages(model, inputs[usable], used, Z)
-        return model.contrast(high, low, weights)
+        return model.contrast(high, low, weights), (high, low)
 
 
 def contrast_weights(phases: TwoPhase) -> FloatArray:

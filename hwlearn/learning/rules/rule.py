@@ -33,6 +33,8 @@ class Gradient:
         The free phase, if the rule gives it.
     phases : TwoPhase or None
         All phases of a rule that nudges.
+    nodes : tuple of ndarray, shape (S', N), or None
+        Node voltages of both phases of the contrast, of the samples that contributed to it.
     """
 
     values: FloatArray
@@ -42,6 +44,7 @@ class Gradient:
     readings: Mapping[str, FloatArray] = field(default_factory=dict)
     free: Readout | None = None
     phases: TwoPhase | None = None
+    nodes: tuple[FloatArray, FloatArray] | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

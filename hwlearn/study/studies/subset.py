@@ -11,14 +11,16 @@ from hwlearn.study.circuits import reference_task
 from hwlearn.study.grouping import by, select
 from hwlearn.study.intervals import Interval, mean, power_law
 from hwlearn.study.study import CurveLine, Finding, Point, Study, StudyChart, StudyRow, StudyTable, Summary
-from hwlearn.study.training import seeded, trained_error
+from hwlearn.study.training import seeded, trained_error, unique
 
 SPARE = (1, 2, 3, 5, 10, 20)
 """Edges per constraint."""
 
 FRACTIONS = (0.03, 0.06, 0.12, 0.25, 0.5, 0.75, 1.0)
 RULES = ("analytic", "ep", "cl")
-CHOICES = ("random", "sensitive")
+CHOICES = {"random": RULES, "sensitive": RULES, "nearest": ("analytic",)}
+"""How edges are chosen, and for which rules; the nearest are those in the layers at the outputs."""
+
 SAMPLES, OUTPUTS = 4, 3
 SEEDS = 6
 
@@ -26,13 +28,13 @@ SEEDS = 6
 def points(quick: bool) -> list[Point]:
     """Return networks with few and many edges, of which some are trained."""
     found = [
-        {"spare": spare, "rule": rule, "choice": choice, "fraction": fraction}
+        {"spare": spare, "rule": rule, "choice": "all" if fraction == 1 else choice, "fraction": fraction}
         for spare in ((5,) if quick else SPARE)
-        for rule in (("analytic",) if quick else RULES)
-        for choice in CHOICES
+        for choice, rules in CHOICES.items()
+        for rule in (("analytic",) if quick else rules)
         for fraction in FRACTIONS
     ]
-    return seeded(found, 2 if quick else SEEDS)
+    return unique(seeded(found, 2 if quick else SEEDS))
 
 
 def run(point: Point) -> dict[str, Any]:
@@ -48,19 +50,21 @@ def run(point: Point) -> dict[str, Any]:
 def summarise(rows: Sequence[StudyRow]) -> Summary:
     """Return the fraction of edges at which the cost doubles, and a rule of thumb."""
     findings, table, lines = [], [], []
-    for rule in RULES:
-        for choice in CHOICES:
+    for choice, rules in CHOICES.items():
+        for rule in rules:
+            if not select(rows, rule=rule, choice=choice):
+                continue
             spare, doubled, intervals = [], [], []
             for edges in SPARE:
-                group = select(rows, spare=edges, rule=rule, choice=choice)
+                group = [
+                    row for row in select(rows, spare=edges, rule=rule) if row.point["choice"] in (choice, "all")
+                ]
                 each = [_doubling(same) for same in by(group, "seed").values()]
                 if each:
                     spare.append(float(edges))
                     intervals.append(mean(each))
                     doubled.append(intervals[-1].value)
                     table.append((rule, choice, str(edges), f"{doubled[-1]:.2f}", _span(intervals[-1])))
-            if not spare:
-                continue
             lines.append(
                 CurveLine(
                     f"{rule}, {choice}",
@@ -136,9 +140,10 @@ STUDY = Study(
     "How many of the edges must be trained?",
     "Random networks with 1 to 20 edges for each of 12 constraints (4 samples, 3 outputs), 20 % device error, "
     "1 mV "
-    "noise; random edges, or those with the largest effect on the outputs in the model, are trained in 400 steps, "
-    "the others keep the middle of the range.",
+    "noise; random edges, those with the largest effect on the outputs in the model, or the layers of edges "
+    "nearest to the outputs are trained in 400 steps, the others keep the middle of the range.",
     points,
     run,
     summarise,
+    version=2,
 )

@@ -7,12 +7,15 @@ from typing import Any
 
 from hwlearn.study.circuits import reference_task
 from hwlearn.study.grouping import by, paired, select, values
-from hwlearn.study.intervals import geometric_mean, mean_ratio
+from hwlearn.study.intervals import Interval, geometric_mean, mean_ratio
 from hwlearn.study.study import CurveLine, Finding, Point, Study, StudyChart, StudyRow, StudyTable, Summary
-from hwlearn.study.training import backend_keys, make_subset, seeded, train, trained_error
+from hwlearn.study.training import backend_keys, modelled_values, seeded, train, trained_error, true_rms_V
 from hwlearn.study.twins import open_twin
 
-OHMS = (0.1, 1.0, 2.0, 5.0, 10.0)
+OHMS = (0.0, 0.1, 1.0, 2.0, 5.0, 10.0)
+ERRORS = (0.0, 0.05, 0.5)
+"""Further device errors, on crossbars of 16 lines with 10 ohm."""
+
 SIZES = (8, 16, 32)
 RULES = ("model", "analytic", "ep", "cl")
 SEEDS = 4
@@ -26,8 +29,15 @@ def points(quick: bool) -> list[Point]:
         for ohm in ((2.0,) if quick else OHMS)
         for knows in (True, False)
         for rule in (("model", "analytic") if quick else RULES)
+        if ohm > 0 or knows
     ]
-    return seeded(found, 2 if quick else SEEDS)
+    others = [
+        {"lines": 16, "wire_ohm": 10.0, "knows": knows, "rule": rule, "device_error": error}
+        for knows in (True, False)
+        for rule in ("model", "analytic")
+        for error in ERRORS
+    ]
+    return seeded(found, 2) if quick else seeded([*found, *others], SEEDS)
 
 
 def run(point: Point) -> dict[str, Any]:
@@ -39,51 +49,49 @@ def run(point: Point) -> dict[str, Any]:
     blind = reference_task(seed, "wired", lines=lines, wire_ohm=0.0)
     seen = type(task)(blind.topology, task.limits, task.inputs, task.targets, task.teacher)
     keys = {**backend_keys(point), "wire_resistance": ohm}
-    if point["rule"] != "model":
-        with open_twin(seen.topology, seen.limits, seed=seed, **keys) as network:
-            error, _ = train(seen, point, network, subset=make_subset(point))
-        return {"error_V": error}
-    with open_twin(seen.topology, seen.limits, seed=0) as network:
-        _, trainer = train(seen, point, network)
     with open_twin(seen.topology, seen.limits, seed=seed, **keys) as network:
-        network.program(trainer.model.values)
-        true = network.true_outputs(seen.inputs)
-    assert true is not None, "a twin knows its true outputs"
-    return {"error_V": float(((true - seen.targets) ** 2).mean() ** 0.5)}
+        if point["rule"] == "model":
+            network.program(modelled_values(seen, seed))
+            return {"error_V": true_rms_V(network, seen)}
+        error, _ = train(seen, point, network)
+    return {"error_V": error}
 
 
 def summarise(rows: Sequence[StudyRow]) -> Summary:
     """Return the price of ignoring the lines, in the loop and without."""
     findings, table, lines = [], [], []
-    for (size, rule), group in by(rows, "lines", "rule").items():
+    ohms = sorted({float(row.point["wire_ohm"]) for row in rows})
+    sizes = [row for row in rows if "device_error" not in row.point]
+    for (size, rule), group in by(sizes, "lines", "rule").items():
         for knows in (True, False):
             places = by(select(group, knows=knows), "wire_ohm")
             found = {ohm: geometric_mean(values(one, "error_V")) for (ohm,), one in places.items()}
-            if size == max(row.point["lines"] for row in rows):
+            if size == max(row.point["lines"] for row in sizes):
                 name = f"{'model only' if rule == 'model' else rule}, lines {'known' if knows else 'ignored'}"
+                drawn = {ohm: one for ohm, one in found.items() if ohm > 0}
                 lines.append(
                     CurveLine(
                         name,
-                        list(found),
-                        [one.value for one in found.values()],
-                        [one.low for one in found.values()],
-                        [one.high for one in found.values()],
+                        list(drawn),
+                        [one.value for one in drawn.values()],
+                        [one.low for one in drawn.values()],
+                        [one.high for one in drawn.values()],
                     )
                 )
-            cells = (f"{one.value * 1e3:.2f} mV" for one in found.values())
+            cells = (f"{found[ohm].value * 1e3:.2f} mV" if ohm in found else "" for ohm in ohms)
             table.append((str(size), rule, "known" if knows else "ignored", *cells))
-        known, ignored = (select(group, knows=knows, wire_ohm=2.0) for knows in (True, False))
-        ratio = mean_ratio(*paired(ignored, known, "error_V"))
-        findings.append(
-            Finding.of(
-                f"ignored {size} {rule}",
-                f"with 2 ohm for each segment, a model of {rule} that ignores the lines of a {size} x {size} "
-                "crossbar "
-                f"ends with {ratio.value:.2f} times the error of one that knows them",
-                ratio,
-            )
-        )
-    ohms = [f"{ohm:g} ohm" for ohm in sorted({float(row.point["wire_ohm"]) for row in rows})]
+        for ohm in (2.0, 10.0):
+            if ratio := _price(select(group, wire_ohm=ohm)):
+                findings.append(
+                    Finding.of(
+                        f"ignored {size} {rule} {ohm:g}",
+                        f"with {ohm:g} ohm for each segment, {_named(rule)} that "
+                        f"ignores the lines of a "
+                        f"{size} x {size} crossbar ends with {ratio.value:.2f} times the error of one that knows "
+                        "them",
+                        ratio,
+                    )
+                )
     chart = StudyChart(
         "wires",
         "True error of the largest crossbar",
@@ -93,7 +101,28 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         "xy",
     )
     title = "True error after training; lines known to the model or ignored"
-    return Summary(findings, [StudyTable(title, ("lines", "rule", "model", *ohms), table)], [chart])
+    tables = [StudyTable(title, ("lines", "rule", "model", *(f"{ohm:g} ohm" for ohm in ohms)), table)]
+    others = []
+    for (rule, error), group in by(rows, "rule", "device_error").items():
+        ratio = None if error is None else _price(group)
+        if ratio is not None:
+            both = (geometric_mean(values(select(group, knows=knows), "error_V")).value for knows in (True, False))
+            span = f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+            others.append((rule, f"{error:.0%}", *(f"{one * 1e3:.2f} mV" for one in both), span))
+    if others:
+        columns = ("rule", "device error", "lines known", "lines ignored", "ratio")
+        tables.append(StudyTable("True error of 16 x 16 crossbars with 10 ohm for each segment", columns, others))
+    return Summary(findings, tables, [chart])
+
+
+def _named(rule: str) -> str:
+    return "a model alone" if rule == "model" else f"{rule} with a model"
+
+
+def _price(rows: Sequence[StudyRow]) -> Interval | None:
+    """Return the ratio of the error with lines that are ignored to that with known ones."""
+    known, ignored = (select(rows, knows=knows) for knows in (True, False))
+    return mean_ratio(*paired(ignored, known, "error_V")) if known and ignored else None
 
 
 STUDY = Study(
@@ -105,4 +134,5 @@ STUDY = Study(
     points,
     run,
     summarise,
+    version=2,
 )
