@@ -108,7 +108,7 @@ def finish_study(study: Study, place: Path, quick: bool) -> StudyResult:
         summary,
         as_columns(rows),
     )
-    text = json.dumps(result.as_json(), separators=(",", ":"), allow_nan=True)
+    text = json.dumps(result.as_json(), separators=(",", ":"), allow_nan=False)
     write_atomically(place.with_name(f"{place.name}.json"), text.encode())
     for chart in summary.charts:
         svg = place.with_name(f"{chart.name}{QUICK if quick else ''}.svg")
@@ -122,10 +122,17 @@ def read_result(file: str | Path) -> StudyResult:
     Raises
     ------
     SetupError
-        If the file cannot be read or is no result.
+        If the file cannot be read or is no result, or the study has changed since.
     """
     text = read_text(Path(file), "result of a study", SetupError)
     try:
-        return StudyResult.from_json(json.loads(text))
-    except (ValueError, KeyError, TypeError) as error:
+        result = StudyResult.from_json(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SetupError(f"{file} is no result of a study: {error}") from error
+    version = find_study(result.study).version
+    if result.version != version:
+        raise SetupError(
+            f"{file} is of version {result.version} of the study {result.study}, which is now {version}; compute it "
+            f"again with hwlearn study {result.study}"
+        )
+    return result

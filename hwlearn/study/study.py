@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
@@ -172,20 +173,18 @@ class StudyResult:
     rows: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return asdict(self)
+        """Return it as JSON has it: the ends of an interval that one sample does not have are null."""
+        plain: dict[str, Any] = _finite(asdict(self))
+        return plain
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Return what `as_json` returned."""
         stored = value["summary"]
         summary = Summary(
-            [Finding(**one) for one in stored["findings"]],
+            [Finding(**_with_ends(one)) for one in stored["findings"]],
             [StudyTable(**one) for one in stored["tables"]],
-            [
-                StudyChart(**{**one, "lines": [CurveLine(**line) for line in one["lines"]]})
-                for one in stored["charts"]
-            ],
+            [_chart(one) for one in stored["charts"]],
             stored["remarks"],
         )
         return cls(**{**value, "summary": summary})
@@ -205,4 +204,25 @@ class StudyResult:
 
 
 def _chart(stored: Mapping[str, Any]) -> StudyChart:
-    return StudyChart(**{**stored, "lines": [CurveLine(**line) for line in stored["lines"]]})
+    return StudyChart(**{**stored, "lines": [CurveLine(**_with_ends(line)) for line in stored["lines"]]})
+
+
+def _with_ends(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a finding or a line with infinite ends in the places of null."""
+    found = dict(stored)
+    for name, missing in (("low", -math.inf), ("high", math.inf)):
+        ends = found[name]
+        if isinstance(ends, list):
+            found[name] = [missing if end is None else end for end in ends]
+        else:
+            found[name] = missing if ends is None else ends
+    return found
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with null in the places of numbers that JSON does not have."""
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

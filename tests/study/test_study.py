@@ -110,6 +110,37 @@ def test_a_folder_of_another_version_is_refused(tmp_path, monkeypatch):
         run_study("toy", tmp_path, workers=1)
 
 
+@pytest.mark.usefixtures("toy")
+def test_a_result_of_one_seed_is_json_for_strict_readers(tmp_path, monkeypatch):
+    single = Study("toy", "", "", lambda quick: [{"x": 1.0, "seed": 0}], _square, _mean)
+    monkeypatch.setattr(running, "find_study", lambda name: single)
+    found = run_study("toy", tmp_path, workers=1)
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    text = (tmp_path / "toy.json").read_text()
+    [stored] = json.loads(text, parse_constant=refuse)["summary"]["findings"]
+    assert (stored["low"], stored["high"]) == (None, None)
+    assert read_result(tmp_path / "toy.json").finding("mean").interval == found.finding("mean").interval
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_result_of_another_version_is_refused(tmp_path, monkeypatch):
+    run_study("toy", tmp_path, workers=1)
+    newer = Study("toy", "", "", _points, _square, _mean, version=2)
+    monkeypatch.setattr(running, "find_study", lambda name: newer)
+    with pytest.raises(SetupError, match=r"version 1 of the study toy, which is now 2; compute it again"):
+        read_result(tmp_path / "toy.json")
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "3", '{"summary": {}}', "not json"])
+def test_a_file_that_is_no_result_is_refused(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(SetupError, match="is no result of a study"):
+        read_result(tmp_path / "x.json")
+
+
 def test_unknown_study_is_refused_with_the_closest_name(tmp_path):
     with pytest.raises(SetupError, match=r"no study 'exactnes'.*exactness"):
         find_study("exactnes")

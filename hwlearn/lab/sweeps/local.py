@@ -168,8 +168,16 @@ def _ended(future: Future[Outcome], worker: _Worker) -> Outcome | _Crash:
         return future.result()
     if isinstance(error, BrokenProcessPool):
         worker.end()
+        if "un-serialize" in str(error):  # loky's word for what its process could not load
+            return Outcome(job.number, None, f"a process cannot load the function: {_last_line(error)}", seconds)
         return _Crash(job, 1, _exit_codes(error), seconds)
     return Outcome(job.number, None, f"{type(error).__name__}: {' '.join(str(error).split())}", seconds)
+
+
+def _last_line(error: BaseException) -> str:
+    """Return the last line of the error in the other process."""
+    lines = str(error.__cause__ or error).strip().strip('"').splitlines()
+    return lines[-1].strip() if lines else type(error).__name__
 
 
 def _exit_codes(error: BaseException) -> str:
