@@ -96,7 +96,10 @@ def _client(distributed: Any, cluster: Any, workers: int, stack: ExitStack) -> A
     if cluster == LOCAL:
         # a point whose worker was killed twice is repeated alone, not beside others again
         dask = extra_module("dask", "cluster", "a sweep on a cluster")
-        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 1}))
+        once = {"distributed.scheduler.allowed-failures": 1}
+        # Dask gives up a worker that is just starting again when the time for an earlier start of it is over
+        patient = {"distributed.deploy.lost-worker-timeout": "1 day"}
+        stack.enter_context(dask.config.set(once | patient))
         made = stack.enter_context(
             distributed.LocalCluster(
                 n_workers=workers,
