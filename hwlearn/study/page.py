@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from hwlearn.study.catalogue import STUDIES
+from hwlearn.study.catalogue import STUDIES, find_study
 from hwlearn.study.running import read_result
 from hwlearn.study.study import Finding, StudyResult, StudyTable
 from hwlearn.units import format_quantity
@@ -36,7 +36,7 @@ def study_page(folder: Path, page: Path) -> str:
     """
     files = [folder / f"{name}.json" for name in STUDIES]
     results = [read_result(file) for file in files if file.is_file()]
-    parts = [_HEAD, _cost(results), _failures(results)]
+    parts = [_HEAD, _cost(results), _answers(results), _failures(results)]
     link = Path(os.path.relpath(folder, page.parent)).as_posix()
     parts += [_section(one, link) for one in results]
     return "\n".join(parts)
@@ -49,6 +49,15 @@ def _cost(results: Sequence[StudyResult]) -> str:
     if missing:
         text += f"\nNot computed in full yet: {', '.join(missing)}; `hwlearn study NAME` computes them.\n"
     return text
+
+
+def _answers(results: Iterable[StudyResult]) -> str:
+    """Return the question and the answer of each study."""
+    lines = ["## In short\n"]
+    for one in results:
+        answer = find_study(one.study).answer({finding.name: finding for finding in one.summary.findings})
+        lines.append(f"- **{one.question}** {answer}")
+    return "\n".join(lines) + "\n"
 
 
 def _failures(results: Iterable[StudyResult]) -> str:

@@ -127,6 +127,8 @@ class Study:
         Computes one point and returns its result; a function at module level, so that other processes can call it.
     summarise : callable
         Returns what the rows show. It must accept the rows of a quick study.
+    answer : callable
+        Returns the answer in one or two sentences, of the findings of a full study by their names.
     version : int
         Raised when points or results change, so that a folder of an older version is not continued.
     """
@@ -137,6 +139,7 @@ class Study:
     points: Callable[[bool], list[Point]]
     run: Callable[[Point], dict[str, Any]]
     summarise: Callable[[Sequence[StudyRow]], Summary]
+    answer: Callable[[Mapping[str, Finding]], str]
     version: int = 1
 
 

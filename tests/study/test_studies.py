@@ -17,15 +17,15 @@ SHARE = {
     "exactness": lambda p: p["size"] in (8, 24) and p["seed"] < 2,
     "bias": lambda p: p["seed"] < 2,
     "readout": lambda p: p["seed"] < 2 and (p["device_error"], p["noise_V"], p["adc_bits"]) == (0.2, 1e-3, 12),
-    "subset": lambda p: p["seed"] < 2 and p["spare"] in (1, 2, 5) and p["rule"] == "analytic",
-    "noise": lambda p: p["seed"] < 2 and p["rule"] in ("analytic", "ep", "spsa"),
-    "wires": lambda p: p["seed"] < 2 and p["lines"] == 8 and p["wire_ohm"] in (0.1, 2.0),
+    "subset": lambda p: p["seed"] < 2 and (p["spare"] == 5 or (p["spare"] < 3 and p["rule"] == "analytic")),
+    "noise": lambda p: p["seed"] < 2,
+    "wires": lambda p: p["seed"] < 2 and p["lines"] in (8, 32) and p["wire_ohm"] in (0.1, 2.0, 10.0),
     "transistors": lambda p: (
         p["seed"] < 2 and p["lines"] == 8 and p["device_error"] == 0.2 and p["noise_V"] < 2e-3
     ),
     "paired": lambda p: p["seed"] < 2,
     "energy": lambda p: p["bench"] in ("regression", "iris") and p["seed"] < 2,
-    "tasks": lambda p: p["seed"] < 2 and (p["task"] in ("iris", "xor-nmos") or p.get("edges") == 40),
+    "tasks": lambda p: p["seed"] < 2 and (p["task"] in ("iris", "sequence") or p.get("edges") == 40),
 }
 """Points that are computed here, so that each kind of finding occurs."""
 
@@ -67,7 +67,7 @@ def test_study_goes_from_points_to_findings(name, tmp_path):
     stored = from_columns(as_columns(rows))
     again = study.summarise(stored)
     assert [one.verdict for one in again.findings] == [one.verdict for one in summary.findings]
-    result = StudyResult(name, 1, False, study.question, study.method, len(rows), 0, 1.0, {}, summary)
+    result = StudyResult(name, study.version, False, study.question, study.method, len(rows), 0, 1.0, {}, summary)
     (tmp_path / f"{name}.json").write_text(json.dumps(result.as_json()), encoding="utf-8")
     text = study_page(tmp_path, tmp_path / "study.md")
     assert study.question in text

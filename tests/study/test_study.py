@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from hwlearn.cli import app
 from hwlearn.errors import RunError, SetupError
 from hwlearn.lab.sweeps.table import StoredTable
-from hwlearn.study import catalogue, intervals, running
+from hwlearn.study import catalogue, intervals, page, running
 from hwlearn.study.catalogue import STUDIES, find_study
 from hwlearn.study.page import study_page
 from hwlearn.study.rows import as_columns, from_columns, to_xarray
@@ -44,11 +44,16 @@ def _mean(rows):
     return Summary([Finding.of("mean", "the mean", found)])
 
 
+def _answer(found):
+    return f"It is {found['mean'].value:.1f}."
+
+
 @pytest.fixture
 def toy(monkeypatch):
     """A study of six points that takes no time."""
-    study = Study("toy", "What is the mean?", "Squares.", _points, _square, _mean)
-    monkeypatch.setattr(running, "find_study", lambda name: study)
+    study = Study("toy", "What is the mean?", "Squares.", _points, _square, _mean, _answer)
+    for module in (running, page):
+        monkeypatch.setattr(module, "find_study", lambda name: study)
     return study
 
 
@@ -94,7 +99,7 @@ def test_a_study_that_was_interrupted_computes_only_what_is_left(tmp_path, monke
 
 @pytest.mark.usefixtures("toy")
 def test_a_point_that_fails_is_named_and_nothing_is_concluded(tmp_path, monkeypatch):
-    broken = Study("toy", "", "", _points, _broken, _mean)
+    broken = Study("toy", "", "", _points, _broken, _mean, _answer)
     monkeypatch.setattr(running, "find_study", lambda name: broken)
     with pytest.raises(RunError, match=r"3 of 6 points could not be computed; the first: .*too large"):
         run_study("toy", tmp_path, workers=1)
@@ -104,7 +109,7 @@ def test_a_point_that_fails_is_named_and_nothing_is_concluded(tmp_path, monkeypa
 @pytest.mark.usefixtures("toy")
 def test_a_folder_of_another_version_is_refused(tmp_path, monkeypatch):
     run_study("toy", tmp_path, workers=1)
-    newer = Study("toy", "", "", _points, _square, _mean, version=2)
+    newer = Study("toy", "", "", _points, _square, _mean, _answer, version=2)
     monkeypatch.setattr(running, "find_study", lambda name: newer)
     with pytest.raises(RunError, match="is another one: version was 1, is now 2"):
         run_study("toy", tmp_path, workers=1)
@@ -112,7 +117,7 @@ def test_a_folder_of_another_version_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("toy")
 def test_a_result_of_one_seed_is_json_for_strict_readers(tmp_path, monkeypatch):
-    single = Study("toy", "", "", lambda quick: [{"x": 1.0, "seed": 0}], _square, _mean)
+    single = Study("toy", "", "", lambda quick: [{"x": 1.0, "seed": 0}], _square, _mean, _answer)
     monkeypatch.setattr(running, "find_study", lambda name: single)
     found = run_study("toy", tmp_path, workers=1)
 
@@ -128,7 +133,7 @@ def test_a_result_of_one_seed_is_json_for_strict_readers(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("toy")
 def test_a_result_of_another_version_is_refused(tmp_path, monkeypatch):
     run_study("toy", tmp_path, workers=1)
-    newer = Study("toy", "", "", _points, _square, _mean, version=2)
+    newer = Study("toy", "", "", _points, _square, _mean, _answer, version=2)
     monkeypatch.setattr(running, "find_study", lambda name: newer)
     with pytest.raises(SetupError, match=r"version 1 of the study toy, which is now 2; compute it again"):
         read_result(tmp_path / "toy.json")
@@ -184,6 +189,7 @@ def test_the_page_has_the_numbers_of_the_results(tmp_path):
     (tmp_path / "toy.json").rename(tmp_path / "exactness.json")
     text = study_page(tmp_path, tmp_path / "study.md")
     assert f"{result.finding('mean').value:.3g}" in text
+    assert "- **What is the mean?** It is 2.6." in text
     assert "What did not hold" not in text
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -127,6 +127,19 @@ def _cosine(values_: Sequence[float]) -> Interval:
     return replace(found, value=min(found.value, 1.0), low=min(found.low, 1.0), high=min(found.high, 1.0))
 
 
+def answer(found: Mapping[str, Finding]) -> str:
+    """Return the answer of a full study."""
+    ep, cl = ([found[f"cosine {kind} {rule} both signs"].value for kind in KINDS] for rule in ("EP", "CL"))
+    one = min(found[f"cosine {kind} EP one sign"].value for kind in KINDS)
+    return (
+        f"With both signs, EP has a cosine of at least {min(ep):.3f} to the exact gradient on all kinds of "
+        "networks if "
+        f"outputs move by 10 mV, with one sign {one:.3f}. CL descends another cost: its cosine to the gradient "
+        "of the "
+        f"squared error is {min(cl):.2f} to {max(cl):.2f}."
+    )
+
+
 STUDY = Study(
     "bias",
     "How far are the contrasts of EP and CL from the gradient?",
@@ -135,4 +148,5 @@ STUDY = Study(
     points,
     run,
     summarise,
+    answer,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from hwlearn.study.grouping import by, values
@@ -116,6 +116,19 @@ def _joules(value: float) -> str:
     return f"{value:.3g} J"
 
 
+def answer(found: Mapping[str, Finding]) -> str:
+    """Return the answer of a full study."""
+    inference = [one.value for name, one in found.items() if name.startswith("inference ")]
+    even = [one.value for name, one in found.items() if name.startswith("even ")]
+    return (
+        f"An inference takes {_joules(min(inference))} to {_joules(max(inference))} of heat in the network. It "
+        "must be "
+        f"read within {min(even) * 1e9:.0f} to {max(even) * 1e9:.0f} ns to take less than 8-bit arithmetic for "
+        "a linear "
+        "classifier of the same task."
+    )
+
+
 STUDY = Study(
     "energy",
     "What do inference and training cost in joules?",
@@ -125,4 +138,5 @@ STUDY = Study(
     points,
     run,
     summarise,
+    answer,
 )

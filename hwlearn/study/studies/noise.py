@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hwlearn.study.circuits import reference_task
@@ -80,6 +80,16 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
     return Summary(findings, tables, [chart])
 
 
+def answer(found: Mapping[str, Finding]) -> str:
+    """Return the answer of a full study."""
+    reached = [found[f"error {rule}"].value for rule in RULES if rule != "spsa"]
+    return (
+        f"With 1 mV of noise and 16 bits the gradients reach {min(reached) * 1e3:.2f} to "
+        f"{max(reached) * 1e3:.2f} mV in "
+        f"400 steps, SPSA {found['error spsa'].value * 1e3:.1f} mV."
+    )
+
+
 STUDY = Study(
     "noise",
     "How much accuracy do noise and converters cost?",
@@ -88,4 +98,5 @@ STUDY = Study(
     points,
     run,
     summarise,
+    answer,
 )

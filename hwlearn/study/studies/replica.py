@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hwlearn.learning.costs import MSE
@@ -99,6 +99,15 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
     return Summary(findings, (), [chart])
 
 
+def answer(found: Mapping[str, Finding]) -> str:
+    """Return the answer of a full study."""
+    return (
+        f"With devices that differ by 1 %, two copies end with {found['pair 1'].value:.1f} times the error of "
+        "one network "
+        f"that holds both phases, and with {found['pair 4'].value:.1f} times if they are overclamped 4 times."
+    )
+
+
 STUDY = Study(
     "paired",
     "What does a replica cost, and what does one network save?",
@@ -107,4 +116,5 @@ STUDY = Study(
     points,
     run,
     summarise,
+    answer,
 )

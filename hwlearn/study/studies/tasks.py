@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -159,6 +159,18 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
     return Summary(findings, tables)
 
 
+def answer(found: Mapping[str, Finding]) -> str:
+    """Return the answer of a full study."""
+    right = {name: found[f"{name} analytic"].value for name in BENCHES if f"{name} analytic" in found}
+    scores = ", ".join(f"{name} {100 * value:.1f} %" for name, value in right.items() if name != "regression")
+    kept = [found[f"forgetting {edges}"].value for edges in EDGES]
+    return (
+        f"Of the held-out rows are right: {scores}. A second task multiplies the error of the first by "
+        f"{min(kept):.0f} to "
+        f"{max(kept):.0f}, whatever the number of edges up to {EDGES[-1]}."
+    )
+
+
 STUDY = Study(
     "tasks",
     "What do the networks learn, and what do they forget?",
@@ -169,4 +181,5 @@ STUDY = Study(
     points,
     run,
     summarise,
+    answer,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hwlearn.study.circuits import reference_task
@@ -62,6 +62,16 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
     return Summary(findings, [StudyTable("True error after training", columns, table)])
 
 
+def answer(found: Mapping[str, Finding]) -> str:
+    """Return the answer of a full study."""
+    ep, cl, model = (found[f"{rule} 0.2"].value for rule in ("ep", "cl", "model"))
+    return (
+        f"With the mismatch of a published chip, EP ends with {ep:.2f} and CL with {cl:.2f} times the error of "
+        "the exact "
+        f"gradient; a result that is only programmed with {model:.2f} times."
+    )
+
+
 STUDY = Study(
     "transistors",
     "Does it matter that EP and CL are biased on transistors?",
@@ -70,5 +80,6 @@ STUDY = Study(
     points,
     run,
     summarise,
+    answer,
     version=2,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hwlearn.study.circuits import reference_task
@@ -125,6 +125,16 @@ def _price(rows: Sequence[StudyRow]) -> Interval | None:
     return mean_ratio(*paired(ignored, known, "error_V")) if known and ignored else None
 
 
+def answer(found: Mapping[str, Finding]) -> str:
+    """Return the answer of a full study."""
+    model, loop = (found[f"ignored {SIZES[-1]} {rule} 10"].value for rule in ("model", "analytic"))
+    return (
+        f"With 10 ohm for each segment of a crossbar of {SIZES[-1]} lines, ignoring the lines multiplies the "
+        "error by "
+        f"{model:.1f} if the result is only programmed, and by {loop:.1f} if outputs are measured in the loop."
+    )
+
+
 STUDY = Study(
     "wires",
     "What do the lines of a crossbar cost?",
@@ -134,5 +144,6 @@ STUDY = Study(
     points,
     run,
     summarise,
+    answer,
     version=2,
 )
