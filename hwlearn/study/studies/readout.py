@@ -23,9 +23,9 @@ from hwlearn.study.study import (
 )
 from hwlearn.study.training import modelled_values, programmed_error, seeded, trained_error, unique
 
-ERRORS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
+ERRORS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
 NOISES_V = (0.0, 1e-4, 1e-3, 3e-3, 1e-2)
-BITS = (8, 10, 12, 16)
+BITS = (8, 12, 16)
 IN_LOOP = ("analytic", "ep", "cl", "resistor", "spsa")
 CONTRASTS = ("ep", "cl", "resistor")
 EVERYWHERE = ("model", "analytic", "ep", "cl")

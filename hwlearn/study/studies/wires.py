@@ -17,6 +17,9 @@ ERRORS = (0.0, 0.05, 0.5)
 """Further device errors, on crossbars of 16 lines with 10 ohm."""
 
 SIZES = (8, 16, 32)
+LARGE_OHMS = (0.0, 2.0, 10.0)
+"""Of the largest crossbars."""
+
 RULES = ("model", "analytic", "ep", "cl")
 SEEDS = 4
 
@@ -29,7 +32,7 @@ def points(quick: bool) -> list[Point]:
         for ohm in ((2.0,) if quick else OHMS)
         for knows in (True, False)
         for rule in (("model", "analytic") if quick else RULES)
-        if ohm > 0 or knows
+        if (ohm > 0 or knows) and (lines < SIZES[-1] or ohm in LARGE_OHMS)
     ]
     others = [
         {"lines": 16, "wire_ohm": 10.0, "knows": knows, "rule": rule, "device_error": error}
@@ -66,7 +69,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         for knows in (True, False):
             places = by(select(group, knows=knows), "wire_ohm")
             found = {ohm: geometric_mean(values(one, "error_V")) for (ohm,), one in places.items()}
-            if size == max(row.point["lines"] for row in sizes):
+            if size == SIZES[1]:
                 name = f"{'model only' if rule == 'model' else rule}, lines {'known' if knows else 'ignored'}"
                 drawn = {ohm: one for ohm, one in found.items() if ohm > 0}
                 lines.append(
@@ -94,7 +97,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
                 )
     chart = StudyChart(
         "wires",
-        "True error of the largest crossbar",
+        f"True error of crossbars of {SIZES[1]} lines",
         "resistance of a segment (ohm)",
         "rms error of the outputs (V)",
         lines,
@@ -112,7 +115,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
     if others:
         columns = ("rule", "device error", "lines known", "lines ignored", "ratio")
         tables.append(StudyTable("True error of 16 x 16 crossbars with 10 ohm for each segment", columns, others))
-    return Summary(findings, tables, [chart])
+    return Summary(findings, tables, [chart] if lines else [])
 
 
 def _named(rule: str) -> str:
