@@ -24,7 +24,7 @@ SHARE = {
         p["seed"] < 2 and p["lines"] == 8 and p["device_error"] == 0.2 and p["noise_V"] < 2e-3
     ),
     "paired": lambda p: p["seed"] < 2,
-    "energy": lambda p: p["bench"] in ("regression", "iris") and p["seed"] < 2,
+    "energy": lambda p: p["bench"] in ("regression", "iris", "iris-pulsed") and p["seed"] < 2,
     "tasks": lambda p: p["seed"] < 2 and (p["task"] in ("iris", "sequence") or p.get("edges") == 40),
 }
 """Points that are computed here, so that each kind of finding occurs."""

@@ -134,7 +134,8 @@ def load_bench_file(name_or_path: str | Path, overrides: Iterable[str] | Mapping
     name_or_path : str or Path
         A TOML file, or the name of a bench that comes with the package.
     overrides : iterable of str, or mapping
-        ``"section.key=value"`` with a TOML value (bare words are text), or ``{"section.key": value}``.
+        ``"section.key=value"`` with a TOML value (bare words are text), or ``{"section.key": value}``, where None
+        takes the key out of the file.
 
     Raises
     ------
@@ -263,7 +264,10 @@ def _overridden(
         table = changed.setdefault(section, {})
         if not isinstance(table, dict):
             raise SetupError(f"{where}: {section} must be a table, [{section}]")
-        table[name] = value
+        if value is None:
+            table.pop(name, None)
+        else:
+            table[name] = value
     return changed
 
 

@@ -286,3 +286,12 @@ def test_bench_file_with_control_character_in_its_name_is_refused(write, name):
 
 def test_bench_file_with_letters_of_any_language_in_its_name_is_read(write):
     assert load_bench_file(write(name="Prüfstand 試験 1.toml")).name == "Prüfstand 試験 1"
+
+
+def test_override_with_none_takes_a_key_out_of_the_file():
+    iris = load_bench_file("iris")
+    assert iris.tables["backend"]["conductance_bits"] == 10
+    without = load_bench_file("iris", {"backend.conductance_bits": None})
+    assert "conductance_bits" not in without.tables["backend"]
+    assert without.tables["data"] == iris.tables["data"]
+    assert "conductance_bits" not in iris.with_({"backend.conductance_bits": None}).tables["backend"]
