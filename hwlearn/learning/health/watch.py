@@ -42,6 +42,9 @@ MOST_SATURATED: Final = 0.5
 SPACING: Final = 10
 """Batches between two comparisons with what the model predicts, which cost about as much as a batch."""
 
+COMPARED: Final = (AGREEMENT, CONTRAST_ERROR, "bias")
+"""Figures of such a comparison, which stay until the next one."""
+
 _NOT_APPLICABLE, _NOT_MEASURED = -1.0, -2.0  # of the third column of the state
 
 
@@ -59,7 +62,7 @@ class HealthWatch:
         self._updates = UpdateWatch()
         self._figures: dict[str, Figure] = {}
         self._counts = np.zeros(3, dtype=np.int64)  # samples, saturated, skipped
-        self._since = SPACING  # batches since the last comparison with the model
+        self._since, self._compared = SPACING, -1  # batches since the last comparison with the model; its epoch
 
     def add(
         self, request: GradientRequest, gradient: Gradient, rows: IntArray, epoch: int, is_first: bool
@@ -80,7 +83,7 @@ class HealthWatch:
         self._counts += (len(rows), 0 if saturated is None else int(saturated.sum()), gradient.skipped)
         if is_first:
             found = self._examined(request, gradient, rows, epoch)
-            self._figures = {figure.name: figure for figure in found}
+            self._figures |= {figure.name: figure for figure in found}
         self._since += 1
 
     def record(self) -> dict[str, Any]:
@@ -88,13 +91,15 @@ class HealthWatch:
         samples, saturated, skipped = self._counts.tolist()
         share = max(1, samples)
         found = {name: self._figures.get(name, Figure(name, NOT_MEASURED)) for name in NAMES}
-        self._figures, self._counts = {}, np.zeros(3, dtype=np.int64)
+        self._figures = {name: figure for name, figure in self._figures.items() if name in COMPARED}
+        self._counts = np.zeros(3, dtype=np.int64)
         bias = found.pop("bias")
         return {
             **{name: _rounded(figure.value) for name, figure in found.items()},
             "saturated_share": _rounded(saturated / share),
             "skipped_share": _rounded(skipped / share),
             "bias": _rounded(bias.value),
+            "compared_epoch": self._compared if self._compared >= 0 else NOT_MEASURED,
             "limits": {name: _rounded(one.limit) for name, one in found.items() if one.limit is not None}
             | {"saturated_share": MOST_SATURATED},
             "alarms": [name for name, one in found.items() if one.exceeded]
@@ -107,7 +112,7 @@ class HealthWatch:
         """Return the arrays from which it continues."""
         rows = [self._figures.get(name, Figure(name, NOT_MEASURED)) for name in NAMES]
         figures = np.array([_numbers(figure) for figure in rows])
-        return {"figures": figures, "counts": self._counts.copy(), "since": np.array([self._since])} | {
+        return {"figures": figures, "counts": self._counts.copy(), "since": np.array([self._since, self._compared])} | {
             f"update_{name}": array for name, array in self._updates.state().items()
         }
 
@@ -116,7 +121,8 @@ class HealthWatch:
         if not arrays:
             return
         self._counts = arrays["counts"].astype(np.int64)
-        self._since = int(arrays["since"][0]) if "since" in arrays else SPACING
+        if "since" in arrays:
+            self._since, self._compared = (int(number) for number in arrays["since"])
         self._figures = {
             name: _figure(name, *row) for name, row in zip(NAMES, arrays["figures"].tolist(), strict=True)
         }
@@ -162,19 +168,20 @@ class HealthWatch:
             return []
         one_sided = phases.minus is None
         is_compared = self._since >= SPACING
-        contrasts = Figure.missing(AGREEMENT, CONTRAST_ERROR, reason=NOT_MEASURED)
+        contrasts: list[Figure] = []
         if is_compared:
-            contrasts, self._since = agreement_figures(sample), 0
+            contrasts, self._since, self._compared = agreement_figures(sample), 0, epoch
         if one_sided:
             contrasts += self._other_side(request, epoch, bench)
         elif self._is_time(epoch):
             contrasts += one_sided_figures(sample, is_used=False)
         else:
             contrasts += Figure.missing(ONE_SIDED, ONE_SIDED_ERROR, reason=NOT_MEASURED)
-        bias = Figure("bias", NOT_MEASURED if rule.readout != "edges" else NOT_APPLICABLE)
-        if is_compared and rule.readout != "edges":
-            bias = Figure("bias", bias_of(contrasts, sample))
-        return [*scale_figures(sample), *contrasts, *nudge_figures(sample), bias]
+        found = [*scale_figures(sample), *contrasts, *nudge_figures(sample)]
+        if is_compared:
+            value = bias_of(contrasts, sample) if rule.readout != "edges" else NOT_APPLICABLE
+            found.append(Figure("bias", value))
+        return found
 
     def _other_side(self, request: GradientRequest, epoch: int, bench: StatedErrors) -> list[Figure]:
         """Measure both signs of a rule that uses one, if it is time for that."""
