@@ -99,7 +99,8 @@ def power_law(x: Sequence[float], y: Sequence[float]) -> tuple[Interval, Interva
     fit = stats.linregress(np.log(x), np.log(y))
     t = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 2))
     slope, height = float(fit.slope), float(fit.intercept)
-    steep, high = t * float(fit.stderr), t * float(fit.intercept_stderr)
+    # of equal values scipy computes 0 / 0
+    steep, high = (t * float(np.nan_to_num(error)) for error in (fit.stderr, fit.intercept_stderr))
     factor = Interval(math.exp(height), math.exp(height - high), math.exp(height + high), len(x))
     return factor, Interval(slope, slope - steep, slope + steep, len(x))
 

@@ -172,6 +172,8 @@ def test_power_law_is_found():
     factor, power = intervals.power_law(x, 3 * x**-0.7)
     assert (factor.value, power.value) == pytest.approx((3, -0.7))
     assert power.low <= -0.7 <= power.high
+    factor, power = intervals.power_law(x, np.full(5, 2.0))
+    assert (factor.value, power.value, power.low, power.high) == pytest.approx((2, 0, 0, 0))
 
 
 @pytest.mark.usefixtures("toy")

@@ -112,9 +112,11 @@ class HealthWatch:
         """Return the arrays from which it continues."""
         rows = [self._figures.get(name, Figure(name, NOT_MEASURED)) for name in NAMES]
         figures = np.array([_numbers(figure) for figure in rows])
-        return {"figures": figures, "counts": self._counts.copy(), "since": np.array([self._since, self._compared])} | {
-            f"update_{name}": array for name, array in self._updates.state().items()
-        }
+        return {
+            "figures": figures,
+            "counts": self._counts.copy(),
+            "since": np.array([self._since, self._compared]),
+        } | {f"update_{name}": array for name, array in self._updates.state().items()}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Continue from a state; an empty one begins anew."""
