@@ -18,6 +18,7 @@ from hwlearn.learning.records import Callback
 
 if TYPE_CHECKING:
     from hwlearn.lab.progress.terminal import LiveProgress
+    from hwlearn.lab.runs.store import Run
 
 log = logging.getLogger("hwlearn")
 
@@ -25,18 +26,28 @@ log = logging.getLogger("hwlearn")
 class RecordedTrainings(Companion[Bench]):
     """Records each training of a bench as a run, and shows its progress in a terminal or a notebook."""
 
+    def __init__(self) -> None:
+        self._runs: list[Run] = []  # recorded on instruments since the bench was opened
+
     @contextmanager
     def training(self, bench: Bench, wishes: TrainingWishes) -> Iterator[Sequence[Callback]]:
         """See `Companion.training`; the folder of the run becomes ``bench.run_folder``."""
         with ExitStack() as stack:
             found: list[Callback] = []
             if _records(wishes):
-                found.append(stack.enter_context(_recorded(bench, wishes)))
+                found.append(stack.enter_context(_recorded(bench, wishes, self._runs)))
             shown = _progress(bench, wishes)
             if shown is not None:
                 stack.callback(shown.stop)
                 found.append(shown)
             yield found
+
+    def closed(self, bench: Bench) -> None:
+        """Write into the runs since it was opened that the outputs are off."""
+        runs, self._runs = self._runs, []
+        for run in runs:
+            with suppress(RunError):  # a full disk, or a folder that was moved
+                run.set_meta(outputs="off")
 
 
 def open_bench(name_or_path: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()) -> Bench:
@@ -84,9 +95,12 @@ def _records(wishes: TrainingWishes) -> bool:
 
 
 @contextmanager
-def _recorded(bench: Bench, wishes: TrainingWishes) -> Iterator[Callback]:
-    """Record a training as a new run in this block."""
-    from hwlearn.lab.runs.recorder import RunRecorder  # slow to import, and not needed to open a bench
+def _recorded(bench: Bench, wishes: TrainingWishes, runs: list[Run]) -> Iterator[Callback]:
+    """Record a training as a new run in this block, which is added to the runs if there are instruments."""
+    from hwlearn.lab.runs.recorder import (
+        RunRecorder,
+        has_instruments,
+    )  # slow to import, and not needed to open a bench
     from hwlearn.lab.runs.store import Run, runs_folder
 
     chosen = None if wishes.record is None or isinstance(wishes.record, bool) else Path(wishes.record)
@@ -97,6 +111,8 @@ def _recorded(bench: Bench, wishes: TrainingWishes) -> Iterator[Callback]:
             f"{error}; give another folder, train(record=FOLDER), or train without a run: train(record=False)"
         ) from error
     bench.run_folder = run.folder
+    if has_instruments(bench):
+        runs.append(run)
     log.info("this training is recorded in %s", run.folder)
     with RunRecorder(run, bench, wishes.note) as recorder:
         try:
@@ -106,7 +122,7 @@ def _recorded(bench: Bench, wishes: TrainingWishes) -> Iterator[Callback]:
             with suppress(RunError):  # a full disk may be the failure itself
                 run.set_meta(status=text)
             raise
-        # the bench stays open: the fact `outputs` stays "on", because no run records when its block ends
+        # the bench stays open: the fact `outputs` stays "on" until it is closed
         run.set_meta(seconds=run.seconds())
 
 

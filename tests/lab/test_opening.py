@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import hwlearn as hl
-from hwlearn.errors import RunError, SetupError
+from hwlearn.errors import NetworkError, RunError, SetupError
 from hwlearn.lab.runs.recorder import RunRecorder
 from hwlearn.lab.runs.store import Run
 
@@ -107,6 +107,31 @@ def test_full_disk_switches_the_outputs_off(tmp_path, runs, monkeypatch):
         with pytest.raises(RunError, match="disk is full"):
             bench.train()
         assert bench.network.drives_outputs is False
+
+
+@pytest.mark.usefixtures("runs")
+def test_run_says_that_outputs_are_off_after_its_bench_is_closed():
+    settings = ["train.epochs=1", "backend.noise=0.0", "data.samples=4"]
+    with hl.open_bench("virtual-smu", settings) as bench:
+        bench.train(progress=False)
+        (run,) = hl.runs()
+        assert run.meta("outputs") == "on"  # it is open: the instruments hold the outputs
+    assert run.meta("outputs") == "off"
+
+
+@pytest.mark.usefixtures("runs")
+def test_run_whose_outputs_could_not_be_switched_off_does_not_say_so(mocker):
+    bench = hl.open_bench("virtual-smu", ["train.epochs=1", "backend.noise=0.0", "data.samples=4"])
+    bench.train(progress=False)
+    (run,) = hl.runs()
+    real = type(bench.network).close
+    mocker.patch.object(type(bench.network), "close", side_effect=NetworkError("OUTPUTS MAY BE ON"), autospec=True)
+    network = bench.network
+    with pytest.raises(NetworkError):
+        bench.close()
+    assert run.meta("outputs") == "on"
+    mocker.stopall()
+    real(network)
 
 
 @pytest.mark.usefixtures("runs")

@@ -186,6 +186,8 @@ class Bench:
         network, self._network, self._raw = self._network or self._raw, None, None
         if network is not None:
             network.close()
+            if self._companion is not None:
+                self._companion.closed(self)
 
     def _check_not_closed(self) -> None:
         if self._closed:

@@ -54,3 +54,7 @@ class Companion(ABC, Generic[BenchT]):
         RunError
             If the run cannot be stored.
         """
+
+    @abstractmethod
+    def closed(self, bench: BenchT) -> None:
+        """Take note that the bench is closed, with its outputs off; it must not fail."""
