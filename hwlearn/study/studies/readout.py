@@ -142,6 +142,8 @@ def _gains(grid: Sequence[StudyRow]) -> dict[tuple[Any, ...], Interval]:
 def _smallest(rule: str, gains: Mapping[tuple[Any, ...], Interval]) -> list[Finding]:
     """Return the smallest ratio of a rule over the grid, and in how much of the grid it is below 2."""
     place, least = min(gains.items(), key=lambda one: one[1].value)
+    uncertain = {at: gain for at, gain in gains.items() if at[0] > 0}
+    where, smallest = min(uncertain.items(), key=lambda one: one[1].value)
     low = [gain for gain in gains.values() if gain.value < 2]
     sure, possible = (sum(end(gain) < 2 for gain in gains.values()) for end in (_high, _low))
     return [
@@ -150,6 +152,13 @@ def _smallest(rule: str, gains: Mapping[tuple[Any, ...], Interval]) -> list[Find
             f"over the whole grid the smallest ratio between model only and {rule} in the loop is "
             f"{least.value:.2g}, at {_place(place)}",
             least,
+        ),
+        Finding.of(
+            f"least gain {rule} of unknown devices",
+            f"where devices are not exactly those of the model, the smallest ratio of {rule} is "
+            f"{smallest.value:.2g}, at "
+            f"{_place(where)}",
+            smallest,
         ),
         Finding(
             f"share below 2 {rule}",
