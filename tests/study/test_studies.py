@@ -16,7 +16,7 @@ from hwlearn.study.study import StudyResult, StudyRow
 SHARE = {
     "exactness": lambda p: p["size"] in (8, 24) and p["seed"] < 2,
     "bias": lambda p: p["seed"] < 2,
-    "readout": lambda p: p["seed"] < 2 and (p["device_error"], p["noise_V"], p["adc_bits"]) == (0.2, 1e-3, 12),
+    "readout": lambda p: p["seed"] < 2 and (p["device_error"], p["adc_bits"]) == (0.2, 12) and p["noise_V"] < 2e-3,
     "subset": lambda p: p["seed"] < 2 and (p["spare"] == 5 or (p["spare"] < 3 and p["rule"] == "analytic")),
     "noise": lambda p: p["seed"] < 2,
     "wires": lambda p: p["seed"] < 2 and p["lines"] in (8, 16, 32) and p["wire_ohm"] in (2.0, 10.0),

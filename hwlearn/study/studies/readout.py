@@ -107,7 +107,9 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
             )
         )
     for rule in IN_LOOP:
-        findings += _smallest(rule, {at[1:]: gain for at, gain in gains.items() if at[0] == rule})
+        places = {at[1:]: gain for at, gain in gains.items() if at[0] == rule}
+        if len(places) > 1:  # a quick study has one place, which says nothing of the grid
+            findings += _smallest(rule, places)
     tables += _gain_tables(gains)
     charts = [_chart(grid)]
     more = select(rows, part="readout")
