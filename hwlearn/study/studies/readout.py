@@ -99,7 +99,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         findings.append(
             Finding.of(
                 f"gain {rule}",
-                f"a network programmed from its model alone has {gains[at].value:.0f} times the error of one "
+                f"a network programmed from its model alone has {gains[at].value:.2g} times the error of one "
                 "trained "
                 f"by {rule} with measurements in the loop (20 % device error, 1 mV noise, 12 bits)",
                 gains[at],
