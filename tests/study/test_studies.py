@@ -19,7 +19,9 @@ SHARE = {
     "readout": lambda p: p["seed"] < 2 and (p["device_error"], p["adc_bits"]) == (0.2, 12) and p["noise_V"] < 2e-3,
     "subset": lambda p: p["seed"] < 2 and (p["spare"] == 5 or (p["spare"] < 3 and p["rule"] == "analytic")),
     "noise": lambda p: p["seed"] < 2,
-    "wires": lambda p: p["seed"] < 2 and p["lines"] in (8, 16, 32) and p["wire_ohm"] in (2.0, 10.0),
+    "wires": lambda p: (
+        p["seed"] < 2 and (p["lines"], p["wire_ohm"]) in ((8, 10.0), (16, 2.0), (16, 10.0), (32, 10.0))
+    ),
     "transistors": lambda p: (
         p["seed"] < 2 and p["lines"] == 8 and p["device_error"] == 0.2 and p["noise_V"] < 2e-3
     ),
