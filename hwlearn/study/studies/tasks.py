@@ -161,13 +161,12 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
 
 def answer(found: Mapping[str, Finding]) -> str:
     """Return the answer of a full study."""
-    right = {name: found[f"{name} analytic"].value for name in BENCHES if f"{name} analytic" in found}
-    scores = ", ".join(f"{name} {100 * value:.1f} %" for name, value in right.items() if name != "regression")
+    scores = [found[f"{name} analytic"] for name in BENCHES if f"{name} analytic" in found]
+    right = ", ".join(f"{one.name.split()[0]} {100 * one.value:.1f} %" for one in scores if not one.unit)
     kept = [found[f"forgetting {edges}"].value for edges in EDGES]
     return (
-        f"Of the held-out rows are right: {scores}. A second task multiplies the error of the first by "
-        f"{min(kept):.0f} to "
-        f"{max(kept):.0f}, whatever the number of edges up to {EDGES[-1]}."
+        f"Of the held-out rows are right: {right}. A second task multiplies the error of the first by "
+        f"{min(kept):.0f} to {max(kept):.0f} with {EDGES[0]} to {EDGES[-1]} edges."
     )
 
 
