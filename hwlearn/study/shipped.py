@@ -48,6 +48,11 @@ def trained_bench(name: str, seed: int, overrides: Mapping[str, Any] | None = No
     return found | {"epochs": len(history.epochs)} | _energies(history)
 
 
+def training_rows(name: str) -> int:
+    """Return the number of rows that a bench trains on."""
+    return len(open_bench(name).data.train)
+
+
 def _energies(history: History) -> dict[str, float]:
     return {
         name: float(history.energy[name]) for name in NUMBERS if isinstance(history.energy.get(name), int | float)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from hwlearn.study.grouping import by, values
 from hwlearn.study.intervals import geometric_mean, mean
-from hwlearn.study.shipped import trained_bench
+from hwlearn.study.shipped import trained_bench, training_rows
 from hwlearn.study.study import Finding, Point, Study, StudyRow, StudyTable, Summary
 from hwlearn.study.training import seeded
 
@@ -114,7 +116,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
             findings.append(
                 Finding.of(
                     f"even {bench}",
-                    f"{bench} must be read within {even.value * 1e9:.0f} ns to take less than the "
+                    f"{bench} must be read within {even.value * 1e9:.2g} ns to take less than the "
                     f"{digital * 1e12:.0f} pJ "
                     "of the same classification in 8-bit arithmetic",
                     even,
@@ -132,6 +134,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
                     for name in ("free_J", "nudged_J", "programming_J")
                 ),
                 _joules(digital) if digital else "",
+                _joules(_digital_training(bench, group)) if digital else "",
             )
         )
     columns = (
@@ -142,17 +145,26 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         "free phases",
         "nudged phases",
         "programming",
-        "digital",
+        "digital inference",
+        "digital training",
     )
     remarks = [
         f"The digital baseline is {SOURCE}. It is one multiplication, addition and byte for each weight of a "
         "linear "
-        "classifier, without anything around them.",
+        "classifier, without anything around them; for training, three times that for each row of each epoch "
+        "(forward, "
+        "gradient and update), with as many epochs as the network had.",
         "Heat of the network only: sources, converters and computer are not in it. At the durations of the "
         "benches, "
         "which are those of laboratory instruments, the networks take more than digital arithmetic.",
     ]
     return Summary(findings, [StudyTable("Energy of the shipped benches", columns, table)], (), remarks)
+
+
+def _digital_training(bench: str, rows: Sequence[StudyRow]) -> float:
+    """Return the joules of training the linear classifier for as many epochs."""
+    samples = training_rows("iris" if bench == PULSED else bench)
+    return 3 * MACS[bench] * MAC_J * samples * float(np.mean(values(rows, "epochs")))
 
 
 def _joules(value: float) -> str:
@@ -169,7 +181,7 @@ def answer(found: Mapping[str, Finding]) -> str:
     return (
         f"An inference takes {_joules(min(inference))} to {_joules(max(inference))} of heat in the network. It "
         "must be "
-        f"read within {min(even) * 1e9:.0f} to {max(even) * 1e9:.0f} ns to take less than 8-bit arithmetic for "
+        f"read within {min(even) * 1e9:.2g} to {max(even) * 1e9:.3g} ns to take less than 8-bit arithmetic for "
         "a linear "
         "classifier of the same task."
     )
