@@ -21,8 +21,8 @@ def graph():
 
 
 def protocol(folder: Path) -> str:
-    """Return the example with one more switch, and a short time-out."""
-    text = (BOARDS / "example.toml").read_text(encoding="ascii").replace('timeout = "1 s"', 'timeout = "0.3 s"')
+    """Return the example with one more switch, and a time-out that a slow machine keeps."""
+    text = (BOARDS / "example.toml").read_text(encoding="ascii").replace('timeout = "1 s"', 'timeout = "2 s"')
     text = text.replace('channels = ["sw0"]', 'channels = ["sw0", "sw1"]')
     text = text.replace('"SW sw0 OFF"]', '"SW sw0 OFF", "SW sw1 OFF"]')
     (folder / "board.toml").write_text(text, encoding="ascii")

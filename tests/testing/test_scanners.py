@@ -31,7 +31,7 @@ class TestScannerAndBoard(NetworkContract):
                 {"node": 3, "read": "scan:104"},
             ],
             edges={"programmer": "board"},
-            driver={"timeout": 0.5},
+            driver={"timeout": 2.0},
         )
         return VirtualMixedBackend().open(table, graph, LIMITS)
 
