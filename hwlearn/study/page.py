@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from hwlearn.errors import SetupError
 from hwlearn.study.catalogue import STUDIES, find_study
 from hwlearn.study.running import read_result
 from hwlearn.study.study import Finding, StudyResult, StudyTable
@@ -32,7 +33,7 @@ def study_page(folder: Path, page: Path) -> str:
     Raises
     ------
     SetupError
-        If a result cannot be read.
+        If a result cannot be read, or lacks a finding that the answer of its study needs.
     """
     files = [folder / f"{name}.json" for name in STUDIES]
     results = [read_result(file) for file in files if file.is_file()]
@@ -55,7 +56,13 @@ def _answers(results: Iterable[StudyResult]) -> str:
     """Return the question and the answer of each study."""
     lines = ["## In short\n"]
     for one in results:
-        answer = find_study(one.study).answer({finding.name: finding for finding in one.summary.findings})
+        try:
+            answer = find_study(one.study).answer({finding.name: finding for finding in one.summary.findings})
+        except (KeyError, ValueError) as error:  # ValueError: the least of no findings
+            raise SetupError(
+                f"the result of the study {one.study} lacks findings that its answer needs; compute it again with "
+                f"hwlearn study {one.study}"
+            ) from error
         lines.append(f"- **{one.question}** {answer}")
     return "\n".join(lines) + "\n"
 

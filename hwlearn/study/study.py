@@ -87,6 +87,14 @@ class CurveLine:
     low: Sequence[float]
     high: Sequence[float]
 
+    @classmethod
+    def of(cls, name: str, found: Mapping[float, Interval]) -> Self:
+        """Return the line through intervals by their places."""
+        each = list(found.values())
+        return cls(
+            name, list(found), [one.value for one in each], [one.low for one in each], [one.high for one in each]
+        )
+
 
 @dataclass(frozen=True)
 class StudyChart:

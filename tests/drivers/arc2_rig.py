@@ -248,4 +248,4 @@ def array_of(seed=0):
 
 
 def settings(firmware, **keys):
-    return Arc2Backend.Settings(**{"firmware": firmware, "pulses": PULSES, "timeout": 0.2, **keys})
+    return Arc2Backend.Settings(**{"firmware": firmware, "pulses": PULSES, "timeout": 2.0, **keys})

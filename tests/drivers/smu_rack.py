@@ -3,6 +3,8 @@
 import sys
 import time
 
+from short_waits import short_waits
+
 import hwlearn as hl
 from hwlearn.network.edge_codes import EvenSteps
 from hwlearn_drivers.smu.backend import SmuBackend
@@ -80,6 +82,10 @@ class Rack:
         while self.on:
             assert time.monotonic() < deadline, f"still on: {self.on}"
         return True
+
+    def short_waits(self, seconds=0.3):
+        """Return a context in which the lost answer of an SMU is noticed soon."""
+        return short_waits(*(smu.transport for smu in self.network._instruments), seconds=seconds)
 
     @property
     def truth(self):

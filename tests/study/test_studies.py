@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from hwlearn.errors import SetupError
 from hwlearn.study import training
 from hwlearn.study.catalogue import STUDIES, find_study
 from hwlearn.study.charts import chart_svg
@@ -30,6 +31,8 @@ SHARE = {
     "tasks": lambda p: p["seed"] < 2 and (p["task"] in ("iris", "sequence") or p.get("edges") == 40),
 }
 """Points that are computed here, so that each kind of finding occurs."""
+
+EMPTY = {"findings": [], "tables": [], "charts": [], "remarks": []}
 
 
 @pytest.fixture
@@ -74,6 +77,9 @@ def test_study_goes_from_points_to_findings(name, tmp_path):
     text = study_page(tmp_path, tmp_path / "study.md")
     assert study.question in text
     assert all(one.title in text for one in summary.charts)
+    (tmp_path / f"{name}.json").write_text(json.dumps({**result.as_json(), "summary": EMPTY}), encoding="utf-8")
+    with pytest.raises(SetupError, match=f"study {name} lacks findings .* hwlearn study {name}"):
+        study_page(tmp_path, tmp_path / "study.md")
 
 
 def test_tasks_one_after_the_other_are_of_one_network():

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -29,6 +29,16 @@ from hwlearn.storage.text_file import is_file, read_text
 from hwlearn.storage.toml_text import toml_tables, toml_text
 
 TABLES = ("network", "limits", "backend", "data", "train", "calibration", "run", "safety")
+FIXED: Final[Mapping[str, type[BaseModel]]] = {
+    "limits": LimitsSection,
+    "data": DataSection,
+    "train": TrainSection,
+    "calibration": CalibrationSection,
+    "run": RunSection,
+    "safety": SafetySection,
+}
+"""Tables whose keys do not depend on a kind."""
+
 FILE_KEYS = (("data", "source"), ("network", "file"), ("calibration", "file"))
 """Keys that name a file."""
 
@@ -135,7 +145,7 @@ def load_bench_file(name_or_path: str | Path, overrides: Iterable[str] | Mapping
         A TOML file, or the name of a bench that comes with the package.
     overrides : iterable of str, or mapping
         ``"section.key=value"`` with a TOML value (bare words are text), or ``{"section.key": value}``, where None
-        takes the key out of the file.
+        takes the key out of the file; a key of ``[network]`` and ``[backend]`` must be there.
 
     Raises
     ------
@@ -265,10 +275,22 @@ def _overridden(
         if not isinstance(table, dict):
             raise SetupError(f"{where}: {section} must be a table, [{section}]")
         if value is None:
+            _check_removal(key, table, where)
             table.pop(name, None)
         else:
             table[name] = value
     return changed
+
+
+def _check_removal(key: str, table: Mapping[str, Any], where: str) -> None:
+    """Raise `SetupError` if a key that is to be taken out is neither in the file nor one that it may have."""
+    section, _, name = key.partition(".")
+    keys = {*table, *(FIXED[section].model_fields if section in FIXED else ())}
+    if name not in keys:
+        raise SetupError(
+            f"{where}: {key} cannot be taken out, it is not in the file{closest(name, sorted(keys))}; "
+            f"[{section}] has: {', '.join(sorted(table)) or 'no key'}"
+        )
 
 
 def _assignment(text: str) -> tuple[str, Any]:

@@ -67,14 +67,8 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
             for nudge, name in NUDGES.items():
                 found = [_cosine(values(group, f"{nudge} cosine {move:g}")) for move in MOVES_V]
                 signs = "both signs" if symmetric else "one sign"
-                line = (
-                    list(MOVES_V),
-                    [one.value for one in found],
-                    [one.low for one in found],
-                    [one.high for one in found],
-                )
                 if not symmetric:  # with both signs the lines are level
-                    lines.append(CurveLine(f"{kind}, {name}", *line))
+                    lines.append(CurveLine.of(f"{kind}, {name}", dict(zip(MOVES_V, found, strict=True))))
                 table.append((kind, name, signs, *(f"{one.value:.3f}" for one in found)))
                 at = MOVES_V.index(1e-2)
                 findings.append(

@@ -40,15 +40,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         found = {noise: geometric_mean(values(one, "error_V")) for (noise,), one in places.items() if noise > 0}
         if not found:
             continue
-        lines.append(
-            CurveLine(
-                rule,
-                list(found),
-                [one.value for one in found.values()],
-                [one.low for one in found.values()],
-                [one.high for one in found.values()],
-            )
-        )
+        lines.append(CurveLine.of(rule, found))
         loud = {noise: one for noise, one in found.items() if noise >= 3e-4}
         _, power = power_law(list(loud), [one.value for one in loud.values()])
         findings.append(

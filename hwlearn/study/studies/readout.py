@@ -114,16 +114,9 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
     charts = [_chart(grid)]
     more = select(rows, part="readout")
     for (kind, rule), group in by(more, "kind", "rule").items():
-        outputs, nodes = (select(group, readout=one) for one in ("outputs", "nodes"))
-        found = mean_ratio(*paired(outputs, nodes, "error_V"))
+        text = f"on {kind} networks, reading only the outputs gives {{}} times the error of all nodes ({rule})"
         findings.append(
-            Finding.of(
-                f"outputs {kind} {rule}",
-                f"on {kind} networks, reading only the outputs gives {found.value:.2f} times the error of reading "
-                f"every node ({rule})",
-                found,
-                verdict=_not_above(found, 1.25),
-            )
+            _compared(f"outputs {kind} {rule}", text, group, "readout", ("outputs", "nodes"), most=1.25)
         )
     findings += _phases(select(rows, part="phases"))
     return Summary(findings, tables, charts)
@@ -207,19 +200,28 @@ def _phases(rows: Sequence[StudyRow]) -> list[Finding]:
     for kind in KINDS:
         for rule in PHASES:
             group = select(rows, kind=kind, rule=rule)
-            if not group:
-                continue
-            computed, measured = (select(group, nudged=one) for one in ("computed", "measured"))
-            ratio = mean_ratio(*paired(computed, measured, "error_V"))
-            found.append(
-                Finding.of(
-                    f"phases {kind} {rule}",
+            if group:
+                text = (
                     f"on {kind} networks, computing the nudged phases of {rule} in the model instead of measuring "
-                    f"them gives {ratio.value:.2f} times the error",
-                    ratio,
+                    "them gives {} times the error"
                 )
-            )
+                found.append(_compared(f"phases {kind} {rule}", text, group, "nudged", ("computed", "measured")))
     return found
+
+
+def _compared(
+    name: str,
+    text: str,
+    group: Sequence[StudyRow],
+    what: str,
+    these: tuple[str, str],
+    most: float | None = None,
+) -> Finding:
+    """Return how many times the error of the second value of ``what`` the first has; it replaces ``{}``."""
+    first, second = (select(group, **{what: one}) for one in these)
+    ratio = mean_ratio(*paired(first, second, "error_V"))
+    verdict: Verdict = "figure" if most is None else _not_above(ratio, most)
+    return Finding.of(name, text.format(f"{ratio.value:.2f}"), ratio, verdict=verdict)
 
 
 def _chart(grid: Sequence[StudyRow]) -> StudyChart:
@@ -229,17 +231,9 @@ def _chart(grid: Sequence[StudyRow]) -> StudyChart:
             one for one in select(grid, rule=rule, noise_V=1e-3, adc_bits=12) if one.point["device_error"] > 0
         ]
         places = by(group, "device_error")
-        found = [geometric_mean(values(one, "error_V")) for one in places.values()]
+        found = {error: geometric_mean(values(one, "error_V")) for (error,), one in places.items()}
         if found:
-            lines.append(
-                CurveLine(
-                    "model only" if rule == "model" else rule,
-                    [place for (place,) in places],
-                    [one.value for one in found],
-                    [one.low for one in found],
-                    [one.high for one in found],
-                )
-            )
+            lines.append(CurveLine.of("model only" if rule == "model" else rule, found))
     title = "True error after training (1 mV read noise, 12 bits)"
     return StudyChart("readout", title, "device error (relative)", "rms error of the outputs (V)", lines, "xy")
 

@@ -55,15 +55,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         places = by([row for row in group if row.point["spread"] > 0], "spread")
         found = {spread: geometric_mean(values(one, "error_V")) for (spread,), one in places.items()}
         name = "one network" if copies == 1 else f"two copies, overclamped {factor:g} times"
-        lines.append(
-            CurveLine(
-                name,
-                list(found),
-                [one.value for one in found.values()],
-                [one.low for one in found.values()],
-                [one.high for one in found.values()],
-            )
-        )
+        lines.append(CurveLine.of(name, found))
         if copies == 2 and len(found) >= 3:
             _, power = power_law(list(found), [one.value for one in found.values()])
             findings.append(

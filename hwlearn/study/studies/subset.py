@@ -166,13 +166,8 @@ def _half_is_enough(found: Interval) -> Verdict:
 
 
 def _line(rule: str, choice: str, places: Sequence[_Place], intervals: Sequence[Interval]) -> CurveLine:
-    return CurveLine(
-        f"{rule}, {choice}",
-        [float(one.spare) for one in places],
-        [one.value for one in intervals],
-        [max(one.low, 1e-2) for one in intervals],
-        [one.high for one in intervals],
-    )
+    drawn = [Interval(one.value, max(one.low, 1e-2), one.high, one.count) for one in intervals]
+    return CurveLine.of(f"{rule}, {choice}", dict(zip((float(one.spare) for one in places), drawn, strict=True)))
 
 
 def _errors(rows: Sequence[StudyRow]) -> dict[float, float]:

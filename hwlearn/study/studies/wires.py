@@ -72,15 +72,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
             if size == SIZES[1]:
                 name = f"{'model only' if rule == 'model' else rule}, lines {'known' if knows else 'ignored'}"
                 drawn = {ohm: one for ohm, one in found.items() if ohm > 0}
-                lines.append(
-                    CurveLine(
-                        name,
-                        list(drawn),
-                        [one.value for one in drawn.values()],
-                        [one.low for one in drawn.values()],
-                        [one.high for one in drawn.values()],
-                    )
-                )
+                lines.append(CurveLine.of(name, drawn))
             cells = (f"{found[ohm].value * 1e3:.2f} mV" if ohm in found else "" for ohm in ohms)
             table.append((str(size), rule, "known" if knows else "ignored", *cells))
         if ratio := _price(select(group, wire_ohm=10.0)):

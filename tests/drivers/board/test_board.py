@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from board_rig import FLAWED, FREE, PLAIN, SESSION, at_midscale, transport
+from short_waits import short_waits
 
 from hwlearn.errors import SetupError
 from hwlearn_drivers.board import board as board_module
@@ -250,9 +251,9 @@ def test_transport_resynchronises_after_a_corrupted_reply(opened):
 
 
 def test_late_reply_is_not_taken_for_the_next_one(opened):
-    rig, board = opened(timeout_s=0.3)
+    rig, board = opened()
     rig.lost_after = 20  # the rest of the block is lost
-    with pytest.raises(LinkTimeout):
+    with short_waits(board.transport), pytest.raises(LinkTimeout):
         board.sequence(FREE, at_midscale(100), 1, 1)
     rig.lost_after = None
     assert board.query("*IDN?").startswith("hwlearn,REFBOARD")

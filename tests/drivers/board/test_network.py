@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from board_rig import FLAWED, PLAIN, graph
+from short_waits import short_waits
 
 import hwlearn as hl
 from hwlearn.errors import LimitError, NetworkError, SetupError
@@ -367,10 +368,10 @@ def test_disconnect_during_a_batch(bench, batch):
 
 
 def test_outputs_are_switched_off_if_the_board_stops_replying(bench, batch):
-    network, rig = bench(timeout=0.4)
+    network, rig = bench()
     rig.lost_after = 300
     began = time.monotonic()
-    with pytest.raises(LinkTimeout, match="then nothing for"):
+    with short_waits(network.board.transport), pytest.raises(LinkTimeout, match="then nothing for"):
         network.measure(np.tile(batch[0], (9, 1)))
     assert time.monotonic() - began < 2.0
     rig.wait_until(lambda: bytes(rig.heard).endswith(OFF.encode() + b"\n"))

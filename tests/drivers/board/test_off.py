@@ -64,9 +64,10 @@ def test_nothing_is_sent_after_off_until_rearm(opened):
 def test_closing_a_mute_board_is_an_error_that_names_the_watchdog(board_rig, monkeypatch):
     monkeypatch.setattr(board_module, "START_S", 0.3)
     rig = board_rig()
-    board = Board.open(transport(rig.address, timeout_s=0.3))
+    board = Board.open(transport(rig.address))
     board.begin(SESSION)
     board.write("SOUR:VOLT 0,0.5")
+    board.transport.timeout_s = 0.3
     rig.mute = True
     with pytest.raises(
         OutputsMayBeOnError, match=r"EVERY DAC AND NUDGE SWITCH .* watchdog switches them off 2 s after"
@@ -79,7 +80,7 @@ def test_closing_a_mute_board_is_an_error_that_names_the_watchdog(board_rig, mon
 
 def test_closing_a_disconnected_board_is_an_error_that_names_the_watchdog(board_rig):
     rig = board_rig()
-    board = Board.open(transport(rig.address, timeout_s=0.3))
+    board = Board.open(transport(rig.address))
     rig.refuse()
     with pytest.raises(OutputsMayBeOnError, match="watchdog switches them off"):
         board.close()

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from board_rig import graph
+from short_waits import short_waits
 
 import hwlearn as hl
 from hwlearn_drivers.board.backend import BoardBackend
@@ -179,9 +180,8 @@ def test_off_during_programming_is_found_by_the_next_batch(bench):
 def test_change_while_the_network_is_off_is_not_undone(bench, what):
     """The network switches off after a fault of the link; meanwhile somebody else uses the board."""
     network, rig = bench()
-    network.board.transport.timeout_s = 0.3
     rig.mute = True
-    with pytest.raises(LinkTimeout):
+    with short_waits(network.board.transport), pytest.raises(LinkTimeout):
         network.measure(X)
     rig.mute = False
     rig.wait_until(lambda: rig.is_safe)

@@ -157,10 +157,8 @@ def test_later_installed_handler_is_kept(responder):
 # --- instruments that stop answering --------------------------------------------------------------
 
 
-def opened(device, timeout_s=0.2):
-    smu = open_smu(
-        device.url, {1: CHANNEL_LIMIT}, model="2400", connector=Connector(LinkOptions(timeout_s=timeout_s))
-    )
+def opened(device):
+    smu = open_smu(device.url, {1: CHANNEL_LIMIT}, model="2400", connector=Connector(LinkOptions(timeout_s=5.0)))
     smu.channel(1).voltage_source(0.5, 1e-3)
     smu.channel(1).on()
     return smu
@@ -171,6 +169,7 @@ def test_mute_instrument_receives_off_before_any_query(responder):
     device = responder(instrument)
     smu = opened(device)
     instrument.mute = True
+    smu.transport.timeout_s = 0.2
     with pytest.raises(LinkError):
         smu.channel(1).read()
     with pytest.raises(OutputsMayBeOnError, match=r"OUTPUTS MAY BE ON: CHANNEL 1 OF .*2400 .*not confirmed"):
@@ -224,7 +223,7 @@ def test_unreachable_instrument_does_not_prevent_off_to_the_next(responder):
 
 def test_reconnection_starts_with_off(responder, caplog):
     device = responder(Instrument("2400"))
-    with opened(device, timeout_s=5.0) as smu:
+    with opened(device) as smu:
         device.drop()
         with pytest.raises(LinkError):
             smu.channel(1).read()
@@ -242,7 +241,7 @@ def test_reconnection_rejects_a_different_instrument(responder):
     instrument = Instrument("2400")
     names = iter(["DRY RUN,2400,0,0", "DRY RUN,2400,4711,0"])
     device = responder(lambda line: next(names).encode() + b"\n" if line == "*IDN?" else instrument(line))
-    smu = opened(device, timeout_s=5.0)
+    smu = opened(device)
     with pytest.raises(UnknownInstrumentError, match=r"there was .* now there is .*4711"):
         smu.reconnect()
     assert smu.transport.closed
@@ -251,7 +250,7 @@ def test_reconnection_rejects_a_different_instrument(responder):
 
 def test_halt_blocks_other_threads_from_switching_on(responder):
     device = responder(Instrument("2400"))
-    with opened(device, timeout_s=5.0) as smu:
+    with opened(device) as smu:
         smu.halt()
         with pytest.raises(HaltedError):
             smu.channel(1).on()

@@ -46,7 +46,7 @@ def opened(responder):
                     device.url,
                     {1: ChannelLimit(2.0, 1e-3)},
                     model="2400",
-                    connector=Connector(LinkOptions(timeout_s=0.5)),
+                    connector=Connector(LinkOptions(timeout_s=2.0)),
                 )
             )
             smu.channel(1).voltage_source(0.5, 1e-3)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from matrix_rig import CARDS, matrix_rig
+from short_waits import short_waits
 
 from hwlearn.errors import SetupError
 from hwlearn_drivers.errors import (
@@ -238,10 +239,9 @@ def test_matrix_that_was_interrupted_while_it_was_set_up_is_closed(rig):
 
 def test_lost_reply_is_not_taken_for_a_later_one(rig_707b):
     with rig_707b.open() as matrix:
-        matrix.transport.timeout_s = 0.1
         faults = rig_707b.bench.faults("mat1")
         faults.muted = True
-        with pytest.raises(ConnectionError):
+        with short_waits(matrix.transport, seconds=0.1), pytest.raises(ConnectionError):
             matrix.closed()
         faults.muted = False
         matrix.change((), [rig_707b.point(0, 1)])

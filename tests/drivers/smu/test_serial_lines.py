@@ -18,7 +18,7 @@ from hwlearn_drivers.transport.addresses import LinkOptions, open_link
 from hwlearn_drivers.transport.connector import Connector
 from hwlearn_drivers.transport.links.serial_port import SerialLink
 
-QUICK = Connector(LinkOptions(timeout_s=0.4))
+PATIENT, QUICK = (Connector(LinkOptions(timeout_s=seconds)) for seconds in (2.0, 0.4))
 GRAPH = hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
 LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-5, 2e-4))
 
@@ -75,7 +75,7 @@ def port():
 @pytest.mark.parametrize("model", ["2400", "2400 family", "auto"])
 def test_2400_is_used_with_every_terminator_of_its_menu(port, terminator, split, model):
     served = port(terminator, DryAnswers("2400"), split=split)
-    with open_smu(served.address, {1: CHANNEL_LIMIT}, model=model, connector=QUICK) as smu:
+    with open_smu(served.address, {1: CHANNEL_LIMIT}, model=model, connector=PATIENT) as smu:
         channel = smu.channel(1)
         channel.voltage_source(0.1, 1e-3)
         channel.on()

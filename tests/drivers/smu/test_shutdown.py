@@ -95,11 +95,11 @@ def test_ctrl_c_during_training_switches_all_outputs_off(graph, teacher, inputs)
 @pytest.mark.parametrize("name", ["one", "two", "three", "four"])
 @pytest.mark.parametrize("kind", ["dropped", "garbled"])
 def test_lost_or_garbled_reply_switches_all_outputs_off(graph, inputs, name, kind):
-    with Rack(graph, timeout=0.5) as rack:
+    with Rack(graph) as rack:
         rack.network.measure(inputs)
         # reply 3: in the middle of the batch, on every instrument
         rack.bench.faults(name).inject(kind, after=3)
-        with pytest.raises((LinkError, NetworkError, ComplianceError)):
+        with rack.short_waits(), pytest.raises((LinkError, NetworkError, ComplianceError)):
             rack.network.measure(inputs)
         assert rack.goes_off()
         # no late reply is read in the next measurement
@@ -117,10 +117,10 @@ def test_late_and_fragmented_replies_are_read_correctly(graph, inputs, name):
 
 
 def test_reply_after_the_timeout_is_not_read_by_a_later_query(graph, inputs):
-    with Rack(graph, timeout=0.3) as rack:
+    with Rack(graph) as rack:
         rack.network.measure(inputs)
         rack.bench.faults("one").inject("late", after=5, seconds=0.6)
-        with pytest.raises(LinkTimeout):
+        with rack.short_waits(), pytest.raises(LinkTimeout):
             rack.network.measure(inputs)
         assert rack.goes_off()
         again = rack.network.measure(inputs)
@@ -145,20 +145,23 @@ def test_dropped_connection_switches_off_and_requires_reconnect(graph, inputs, n
 
 
 def test_mute_instrument_is_off_and_reported_at_close(graph, inputs):
-    rack = Rack(graph, timeout=0.3)
+    rack = Rack(graph)
     rack.network.measure(inputs)
     rack.bench.faults("one").muted = True
-    with pytest.raises(LinkTimeout):
+    with rack.short_waits(), pytest.raises(LinkTimeout):
         rack.network.measure(inputs)
     assert rack.goes_off()
-    with pytest.raises(OutputsMayBeOnError, match="OUTPUTS MAY BE ON: CHANNEL 1 OF MODEL 2400"):
+    with (
+        rack.short_waits(),
+        pytest.raises(OutputsMayBeOnError, match="OUTPUTS MAY BE ON: CHANNEL 1 OF MODEL 2400"),
+    ):
         rack.network.close()
     assert rack.goes_off()
     rack.bench.close()
 
 
 def test_failing_edge_card_switches_all_outputs_off(graph, teacher, inputs):
-    with Rack(graph, timeout=0.5) as rack:
+    with Rack(graph, timeout=1) as rack:
         rack.network.measure(inputs)
         rack.bench.faults("card").inject("dropped")
         with pytest.raises(LinkTimeout):

@@ -295,3 +295,13 @@ def test_override_with_none_takes_a_key_out_of_the_file():
     assert "conductance_bits" not in without.tables["backend"]
     assert without.tables["data"] == iris.tables["data"]
     assert "conductance_bits" not in iris.with_({"backend.conductance_bits": None}).tables["backend"]
+    assert iris.with_({"train.order": None}).tables == iris.tables, "a key that the file may have"
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("backend.conductance_bit", "conductance_bits"), ("train.epoch", "epochs"), ("network.x", "")],
+)
+def test_override_with_none_of_a_wrong_key_is_refused(key, meant):
+    with pytest.raises(SetupError, match=rf"{key} cannot be taken out, it is not in the file.*{meant}"):
+        load_bench_file("iris", {key: None})

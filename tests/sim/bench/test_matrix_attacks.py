@@ -273,7 +273,7 @@ def test_sources_of_every_bench_of_a_process_are_off_before_a_matrix_opens():
 def test_bench_that_cannot_be_opened_leaves_nothing_on():
     """Another process was killed before; the first source is mute now, and the matrix would never be opened."""
     with contextlib.closing(table().bench(CROSSBAR, LIMITS).start()) as bench:
-        settings = {**table().driver_settings(bench, LIMITS), "timeout": 0.2}
+        settings = {**table().driver_settings(bench, LIMITS), "timeout": 1.0}
         for name in ("smu1", "smu2"):
             for line in (b"smua.source.levelv=0.4", b"smua.source.output=1"):
                 bench.instrument(name).execute(line)
