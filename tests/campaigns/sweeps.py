@@ -161,7 +161,7 @@ def _place(case: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes] | 
         yield scheduler, ["--cluster", address]
 
 
-SEEDS, EPOCHS = 2, 20
+SEEDS, EPOCHS = 2, 100  # so many that a sweep does not end before it is disturbed
 _reference: list[list[PointRow]] = []
 
 

@@ -204,7 +204,9 @@ def _ended(distributed: Any, client: Any, future: Any, job: Job) -> Outcome | No
     except distributed.KilledWorker:
         return None
     except Exception as error:
-        if client.status != "running" or isinstance(error, CancelledError):
+        # a point that did not end with an error has a result, which could not be fetched; the client may not have
+        # noticed yet that the scheduler is gone
+        if future.status != "error" or client.status != "running" or isinstance(error, CancelledError):
             raise NetworkError(f"the connection to the scheduler {_address(client)} was lost") from error
         return Outcome(job.number, None, error_line(error), 0.0)
     return outcome

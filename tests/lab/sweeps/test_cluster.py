@@ -4,17 +4,15 @@ import os
 import signal
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from hwlearn.errors import NetworkError
 from hwlearn.lab.sweeps.attempts import Job
-from hwlearn.lab.sweeps.cluster import LOCAL, cluster_outcomes
+from hwlearn.lab.sweeps.cluster import LOCAL, _ended, cluster_outcomes
 
-pytest.importorskip("distributed", reason="distributed is missing: pip install hwlearn[cluster]")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL"),
-]
+distributed = pytest.importorskip("distributed", reason="distributed is missing: pip install hwlearn[cluster]")
 
 EVERY = 4
 
@@ -31,6 +29,8 @@ def _deadly():
     return run
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_points_that_kill_their_workers_fail_and_all_others_are_computed():
     """So many kills that a worker is lost again while it starts, which Dask takes for a lost one."""
     jobs = [Job(k, {"x": k}) for k in range(20)]
@@ -42,3 +42,23 @@ def test_points_that_kill_their_workers_fail_and_all_others_are_computed():
             assert "its worker was killed in each of 2 attempts" in outcome.error
         else:
             assert (outcome.result, outcome.error) == (f'{{"y": {number}}}', None)
+
+
+def _closed():
+    raise distributed.comm.CommClosedError("in <TCP (closed) ConnectionPool.gather>: Stream is closed")
+
+
+@pytest.mark.parametrize(("status", "lost"), [("finished", True), ("cancelled", True), ("error", False)])
+def test_result_that_cannot_be_fetched_is_no_failure_of_the_point(status, lost):
+    """The scheduler is gone and the client has not noticed it yet; only errors of the point itself are its own."""
+    client = SimpleNamespace(status="running", scheduler=SimpleNamespace(address="tcp://127.0.0.1:8786"))
+    future = SimpleNamespace(status=status, result=_closed)
+    job = Job(3, {"x": 1.0})
+    if lost:
+        with pytest.raises(NetworkError, match=r"connection to the scheduler tcp://127\.0\.0\.1:8786 was lost"):
+            _ended(distributed, client, future, job)
+        return
+    ended = _ended(distributed, client, future, job)
+    assert ended is not None
+    assert (ended.number, ended.result) == (3, None)
+    assert "Stream is closed" in ended.error
