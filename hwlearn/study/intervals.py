@@ -48,6 +48,12 @@ def mean(values: Sequence[float]) -> Interval:
     return Interval(middle, middle - half, middle + half, len(samples))
 
 
+def mean_share(values: Sequence[float]) -> Interval:
+    """Return the mean of shares with the part of Student's interval from 0 to 1; raises as `mean`."""
+    found = mean(values)
+    return Interval(found.value, max(found.low, 0.0), min(found.high, 1.0), found.count)
+
+
 def geometric_mean(values: Sequence[float]) -> Interval:
     """Return the geometric mean of positive values, with Student's interval of their logarithms.
 

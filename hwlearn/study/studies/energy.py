@@ -14,13 +14,13 @@ from hwlearn.study.study import Finding, Point, Study, StudyRow, StudyTable, Sum
 from hwlearn.study.training import seeded
 
 BENCHES: Final = {
-    "iris": 3,
-    "regression": 3,
-    "xor-nmos": 3,
-    "digits": 3,
-    "digits-diode": 2,
-    "digits-nmos": 2,
-    "ionosphere-nmos": 2,
+    "iris": 5,
+    "regression": 5,
+    "xor-nmos": 5,
+    "digits": 5,
+    "digits-diode": 5,
+    "digits-nmos": 5,
+    "ionosphere-nmos": 5,
 }
 """Shipped benches and the number of their seeds."""
 
@@ -72,7 +72,7 @@ def points(quick: bool) -> list[Point]:
     """Return the benches."""
     if quick:
         return seeded([{"bench": "regression"}], 2)
-    benches = {**BENCHES, PULSED: 2}
+    benches = {**BENCHES, PULSED: 5}
     return [{"bench": bench, "seed": seed} for bench, seeds in benches.items() for seed in range(seeds)]
 
 
@@ -198,5 +198,5 @@ STUDY = Study(
     run,
     summarise,
     answer,
-    version=2,
+    version=3,
 )

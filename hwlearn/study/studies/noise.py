@@ -13,7 +13,7 @@ from hwlearn.study.training import RULES, seeded, trained_error, unique
 
 NOISES_V = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 BITS = (8, 10, 12, 16)
-SEEDS = 6
+SEEDS = 10
 
 
 def points(quick: bool) -> list[Point]:
@@ -91,4 +91,5 @@ STUDY = Study(
     run,
     summarise,
     answer,
+    version=2,
 )

@@ -21,7 +21,7 @@ SPREADS = (0.0, 0.003, 0.01, 0.03, 0.1)
 OVERCLAMPS = (1.0, 4.0)
 STRENGTH = 0.1
 STEPS, RATE = 1000, 3e4
-SEEDS = 8
+SEEDS = 12
 
 
 def points(quick: bool) -> list[Point]:
@@ -109,4 +109,5 @@ STUDY = Study(
     run,
     summarise,
     answer,
+    version=2,
 )

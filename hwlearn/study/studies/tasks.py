@@ -11,7 +11,7 @@ from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.study.circuits import LEAST_S, MOST_S, StudyTask, limits_of
 from hwlearn.study.grouping import by, select, values
-from hwlearn.study.intervals import geometric_mean, mean, proportion
+from hwlearn.study.intervals import geometric_mean, mean, mean_share, proportion
 from hwlearn.study.shipped import trained_bench
 from hwlearn.study.study import Finding, Point, Study, StudyRow, StudyTable, Summary
 from hwlearn.study.training import backend_keys, seeded, train, true_rms_V
@@ -20,11 +20,11 @@ from hwlearn.study.twins import open_twin
 BENCHES = {
     "iris": 10,
     "regression": 10,
-    "digits": 3,
-    "digits-diode": 3,
-    "xor-nmos": 10,
-    "ionosphere-nmos": 3,
-    "digits-nmos": 2,
+    "digits": 10,
+    "digits-diode": 5,
+    "xor-nmos": 20,
+    "ionosphere-nmos": 10,
+    "digits-nmos": 5,
 }
 """Shipped benches and the number of their seeds."""
 
@@ -112,7 +112,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
     findings, table = [], []
     for (task, rule), group in by([row for row in rows if "rule" in row.point], "task", "rule").items():
         scored = "accuracy" if "accuracy" in group[0].result else "error_V"
-        found = mean(values(group, scored))
+        found = mean(values(group, scored)) if scored == "error_V" else mean_share(values(group, scored))
         text = f"{100 * found.value:.1f} %" if scored == "accuracy" else f"{1e3 * found.value:.3g} mV"
         findings.append(
             Finding.of(
@@ -181,4 +181,5 @@ STUDY = Study(
     run,
     summarise,
     answer,
+    version=2,
 )

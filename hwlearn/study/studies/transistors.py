@@ -16,7 +16,7 @@ ERRORS = (0.0, 0.2, 1.0, 2.0)
 """0.2 is the mismatch of a published chip: 10 mV in the threshold and 0.5 % in the strength."""
 
 SIZES = (8, 12, 16)
-SEEDS = 4
+SEEDS = 8
 
 
 def points(quick: bool) -> list[Point]:
@@ -81,5 +81,5 @@ STUDY = Study(
     run,
     summarise,
     answer,
-    version=2,
+    version=3,
 )
