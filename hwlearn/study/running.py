@@ -132,8 +132,7 @@ def read_result(file: str | Path) -> StudyResult:
     version = find_study(result.study).version
     if result.version != version:
         raise SetupError(
-            f"{file} is of version {result.version} of the study {result.study}, which is now {version}; "
-            "compute it "
-            f"again with hwlearn study {result.study}"
+            f"{file} is of version {result.version} of the study {result.study}, which is now {version}; compute "
+            f"it again with hwlearn study {result.study}"
         )
     return result

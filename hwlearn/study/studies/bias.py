@@ -86,8 +86,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
             Finding(
                 f"family {name}",
                 f"on resistors the symmetric contrast of {name} has the length of the gradient it stands for "
-                "within "
-                f"{off:.1e}, at every displacement up to 200 mV",
+                f"within {off:.1e}, at every displacement up to 200 mV",
                 off,
                 0.0,
                 1e-6,
@@ -101,9 +100,8 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         findings.append(
             Finding.of(
                 f"order {order:g}",
-                f"on resistors the contrast of a nudge of order {order:g} has a cosine of "
-                f"{found_here.value:.3f} to the "
-                "exact gradient",
+                f"on resistors the contrast of a nudge of order {order:g} has a cosine of {found_here.value:.3f} "
+                "to the exact gradient",
                 found_here,
             )
         )
@@ -127,10 +125,8 @@ def answer(found: Mapping[str, Finding]) -> str:
     one = min(found[f"cosine {kind} EP one sign"].value for kind in KINDS)
     return (
         f"With both signs, EP has a cosine of at least {min(ep):.3f} to the exact gradient on all kinds of "
-        "networks if "
-        f"outputs move by 10 mV, with one sign {one:.3f}. CL descends another cost: its cosine to the gradient "
-        "of the "
-        f"squared error is {min(cl):.2f} to {max(cl):.2f}."
+        f"networks if outputs move by 10 mV, with one sign {one:.3f}. CL descends another cost: its cosine to the "
+        f"gradient of the squared error is {min(cl):.2f} to {max(cl):.2f}."
     )
 
 

@@ -62,9 +62,8 @@ MAC_J: Final = 0.2e-12 + 0.03e-12 + 1.25e-12
 """8-bit multiplication, addition, and one byte of a weight from an 8 kB SRAM at 45 nm."""
 
 SOURCE: Final = (
-    "M. Horowitz, Computing's energy problem (and what we can do about it), ISSCC 2014, 45 nm and 0.9 V: 0.2 "
-    "pJ for an "
-    "8-bit multiplication, 0.03 pJ for an 8-bit addition, 10 pJ for 64 bits from a cache of 8 kB"
+    "M. Horowitz, Computing's energy problem (and what we can do about it), ISSCC 2014, 45 nm and 0.9 V: 0.2 pJ "
+    "for an 8-bit multiplication, 0.03 pJ for an 8-bit addition, 10 pJ for 64 bits from a cache of 8 kB"
 )
 
 
@@ -117,8 +116,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
                 Finding.of(
                     f"even {bench}",
                     f"{bench} must be read within {even.value * 1e9:.2g} ns to take less than the "
-                    f"{digital * 1e12:.0f} pJ "
-                    "of the same classification in 8-bit arithmetic",
+                    f"{digital * 1e12:.0f} pJ of the same classification in 8-bit arithmetic",
                     even,
                     "s",
                 )
@@ -150,13 +148,10 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
     )
     remarks = [
         f"The digital baseline is {SOURCE}. It is one multiplication, addition and byte for each weight of a "
-        "linear "
-        "classifier, without anything around them; for training, three times that for each row of each epoch "
-        "(forward, "
-        "gradient and update), with as many epochs as the network had.",
+        "linear classifier, without anything around them; for training, three times that for each row of each "
+        "epoch (forward, gradient and update), with as many epochs as the network had.",
         "Heat of the network only: sources, converters and computer are not in it. At the durations of the "
-        "benches, "
-        "which are those of laboratory instruments, the networks take more than digital arithmetic.",
+        "benches, which are those of laboratory instruments, the networks take more than digital arithmetic.",
     ]
     return Summary(findings, [StudyTable("Energy of the shipped benches", columns, table)], (), remarks)
 
@@ -180,10 +175,8 @@ def answer(found: Mapping[str, Finding]) -> str:
     even = [one.value for name, one in found.items() if name.startswith("even ")]
     return (
         f"An inference takes {_joules(min(inference))} to {_joules(max(inference))} of heat in the network. It "
-        "must be "
-        f"read within {min(even) * 1e9:.2g} to {max(even) * 1e9:.3g} ns to take less than 8-bit arithmetic for "
-        "a linear "
-        "classifier of the same task."
+        f"must be read within {min(even) * 1e9:.2g} to {max(even) * 1e9:.3g} ns to take less than 8-bit "
+        "arithmetic for a linear classifier of the same task."
     )
 
 
@@ -191,8 +184,7 @@ STUDY = Study(
     "energy",
     "What do inference and training cost in joules?",
     "The ledger of each training: heat of every phase from the currents of the sources or the model's drops, "
-    "times "
-    "settling and reading as the bench states them, and of programming where the bench states its pulses. "
+    "times settling and reading as the bench states them, and of programming where the bench states its pulses. "
     f"`{PULSED}` is the bench `iris` for 20 epochs with devices that are programmed by pulses of at most 1 V.",
     points,
     run,

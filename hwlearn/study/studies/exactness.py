@@ -119,8 +119,7 @@ def answer(found: Mapping[str, Finding]) -> str:
     worst = max(found[f"quotient {kind}"].value for kind in KINDS)
     return (
         f"On {len(KINDS)} kinds of circuits the gradient by the adjoint differs from difference quotients by at "
-        "most "
-        f"{worst:.0e} of its largest component."
+        f"most {worst:.0e} of its largest component."
     )
 
 

@@ -76,9 +76,8 @@ def answer(found: Mapping[str, Finding]) -> str:
     """Return the answer of a full study."""
     reached = [found[f"error {rule}"].value for rule in RULES if rule != "spsa"]
     return (
-        f"With 1 mV of noise and 16 bits the gradients reach {min(reached) * 1e3:.2f} to "
-        f"{max(reached) * 1e3:.2f} mV in "
-        f"400 steps, SPSA {found['error spsa'].value * 1e3:.1f} mV."
+        f"With 1 mV of noise and 16 bits the gradients reach {min(reached) * 1e3:.2f} to {max(reached) * 1e3:.2f} "
+        f"mV in 400 steps, SPSA {found['error spsa'].value * 1e3:.1f} mV."
     )
 
 

@@ -96,8 +96,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
             Finding.of(
                 f"gain {rule}",
                 f"a network programmed from its model alone has {gains[at].value:.2g} times the error of one "
-                "trained "
-                f"by {rule} with measurements in the loop (20 % device error, 1 mV noise, 12 bits)",
+                f"trained by {rule} with measurements in the loop (20 % device error, 1 mV noise, 12 bits)",
                 gains[at],
                 verdict=_at_least(gains[at], 2.0),
             )
@@ -147,8 +146,7 @@ def _smallest(rule: str, gains: Mapping[tuple[Any, ...], Interval]) -> list[Find
         Finding.of(
             f"least gain {rule} of unknown devices",
             f"where devices are not exactly those of the model, the smallest ratio of {rule} is "
-            f"{smallest.value:.2g}, at "
-            f"{_place(where)}",
+            f"{smallest.value:.2g}, at {_place(where)}",
             smallest,
         ),
         Finding(
@@ -255,11 +253,10 @@ def answer(found: Mapping[str, Finding]) -> str:
     phases = [found[f"phases {kind} {rule}"].value for kind in KINDS for rule in PHASES]
     return (
         f"At 20 % device error, 1 mV of noise and 12 bits the model alone ends with {min(best):.0f} to "
-        f"{max(best):.0f} "
-        f"times the error of a network that is measured in the loop (SPSA: {gains['spsa']:.1f}). Reading only the "
-        f"outputs gives {min(outputs):.2f} to {max(outputs):.2f} times the error of reading every node; "
-        "computing the "
-        f"nudged phases instead of measuring them {min(phases):.2f} to {max(phases):.2f} times."
+        f"{max(best):.0f} times the error of a network that is measured in the loop (SPSA: {gains['spsa']:.1f}). "
+        f"Reading only the outputs gives {min(outputs):.2f} to {max(outputs):.2f} times the error of reading "
+        f"every node; computing the nudged phases instead of measuring them {min(phases):.2f} to "
+        f"{max(phases):.2f} times."
     )
 
 
@@ -268,9 +265,8 @@ STUDY = Study(
     "Do networks train from their outputs alone, and what is measuring in the loop worth?",
     "A random network of 24 nodes and 55 edges learns 8 samples of 3 outputs that it can reach, in 400 steps. "
     "The true error of its outputs afterwards is compared between a result that was computed in the model and "
-    "then "
-    "programmed, and trainings with measurements in the loop. Ratios are geometric means over pairs with equal "
-    "network, devices and task.",
+    "then programmed, and trainings with measurements in the loop. Ratios are geometric means over pairs with "
+    "equal network, devices and task.",
     points,
     run,
     summarise,

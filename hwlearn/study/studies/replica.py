@@ -74,8 +74,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
             Finding.of(
                 f"pair {factor:g}",
                 f"with devices that differ by 1 %, a pair overclamped {factor:g} times ends with "
-                f"{ratio.value:.1f} "
-                "times the error of one network that holds both phases",
+                f"{ratio.value:.1f} times the error of one network that holds both phases",
                 ratio,
                 verdict="holds" if ratio.low > 1 else "undecided",
             )
@@ -94,17 +93,17 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
 def answer(found: Mapping[str, Finding]) -> str:
     """Return the answer of a full study."""
     return (
-        f"With devices that differ by 1 %, two copies end with {found['pair 1'].value:.1f} times the error of "
-        "one network "
-        f"that holds both phases, and with {found['pair 4'].value:.1f} times if they are overclamped 4 times."
+        f"With devices that differ by 1 %, two copies end with {found['pair 1'].value:.1f} times the error of one "
+        f"network that holds both phases, and with {found['pair 4'].value:.1f} times if they are overclamped 4 "
+        "times."
     )
 
 
 STUDY = Study(
     "paired",
     "What does a replica cost, and what does one network save?",
-    "One-sided coupled learning (clamp, every node read, no noise) on two copies of a random network with devices "
-    "of their own, and on one that holds both phases one after the other.",
+    "One-sided coupled learning (clamp, every node read, no noise) on two copies of a random network with "
+    "devices of their own, and on one that holds both phases one after the other.",
     points,
     run,
     summarise,

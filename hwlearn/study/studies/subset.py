@@ -101,10 +101,8 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
     )
     remarks = [
         "The targets are reachable with all edges, so that with all of them only noise is left (0.2 to 0.7 mV), "
-        "and "
-        "doubling its small cost takes few missing edges. The fraction at which the error is as large as the "
-        "noise "
-        "of one reading, 1 mV, asks for less. Networks that did not reach it count as needing all edges.",
+        "and doubling its small cost takes few missing edges. The fraction at which the error is as large as the "
+        "noise of one reading, 1 mV, asks for less. Networks that did not reach it count as needing all edges.",
     ]
     return Summary(
         findings, [StudyTable("Fractions of edges, with 95 % intervals", columns, table)], charts, remarks
@@ -152,8 +150,7 @@ def _findings(rule: str, choice: str, places: Sequence[_Place]) -> list[Finding]
             off = float(np.sqrt(np.mean((fitted / means - 1) ** 2)))
             text = (
                 f"{what} at about {factor.value:.2f} n^{power.value:.2f} of the edges, with n edges per "
-                f"constraint, "
-                f"within {off:.0%} rms ({rule}, {choice}; the number is the exponent)"
+                f"constraint, within {off:.0%} rms ({rule}, {choice}; the number is the exponent)"
             )
             found.append(
                 Finding.of(f"rule of thumb {name} {rule} {choice}", text, power, basis="fit to the means")
@@ -207,19 +204,16 @@ def answer(found: Mapping[str, Finding]) -> str:
         f"With 5 edges per constraint, the cost doubles if {at['doubling analytic random']:.0%} of the edges are "
         f"trained by the exact gradient and chosen at random, {at['doubling analytic sensitive']:.0%} of the most "
         f"sensitive ones; for EP and CL it is {at['doubling ep random']:.0%} and {at['doubling cl random']:.0%} "
-        f"at "
-        f"random. An error as small as the noise of a reading takes {at['noise analytic random']:.0%} at random "
-        f"and "
-        f"{at['noise analytic sensitive']:.0%} of the most sensitive ones."
+        f"at random. An error as small as the noise of a reading takes {at['noise analytic random']:.0%} at "
+        f"random and {at['noise analytic sensitive']:.0%} of the most sensitive ones."
     )
 
 
 STUDY = Study(
     "subset",
     "How many of the edges must be trained?",
-    "Random networks with 1 to 20 edges for each of 12 constraints (4 samples, 3 outputs), 20 % device error, "
-    "1 mV "
-    "noise; random edges, those with the largest effect on the outputs in the model, or the layers of edges "
+    "Random networks with 1 to 20 edges for each of 12 constraints (4 samples, 3 outputs), 20 % device error, 1 "
+    "mV noise; random edges, those with the largest effect on the outputs in the model, or the layers of edges "
     "nearest to the outputs are trained in 400 steps, the others keep the middle of the range.",
     points,
     run,

@@ -129,9 +129,8 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         findings.append(
             Finding.of(
                 f"allostery {edges}",
-                f"with {edges} edges, {close.value:.0%} of the networks hold {PAIRS} pairs of nodes within 1 "
-                "% of the "
-                "source",
+                f"with {edges} edges, {close.value:.0%} of the networks hold {PAIRS} pairs of nodes within 1 % "
+                "of the source",
                 close,
             )
         )
@@ -146,8 +145,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
             Finding.of(
                 f"forgetting {edges}",
                 f"with {edges} edges, learning a second task multiplies the error of the first by "
-                f"{kept.value:.0f}; it "
-                f"is then {whole.value:.0%} of the spread of its targets",
+                f"{kept.value:.0f}; it is then {whole.value:.0%} of the spread of its targets",
                 kept,
             )
         )
@@ -174,9 +172,8 @@ STUDY = Study(
     "tasks",
     "What do the networks learn, and what do they forget?",
     "The shipped benches with other devices, noise and splits for each seed; random networks that must hold "
-    "chosen "
-    "drops between pairs of nodes (allostery: 10 % of a source of 400 mV); and two tasks "
-    "learned one after the other.",
+    "chosen drops between pairs of nodes (allostery: 10 % of a source of 400 mV); and two tasks learned one "
+    "after the other.",
     points,
     run,
     summarise,

@@ -67,8 +67,7 @@ def answer(found: Mapping[str, Finding]) -> str:
     ep, cl, model = (found[f"{rule} 0.2"].value for rule in ("ep", "cl", "model"))
     return (
         f"With the mismatch of a published chip, EP ends with {ep:.2f} and CL with {cl:.2f} times the error of "
-        "the exact "
-        f"gradient; a result that is only programmed with {model:.2f} times."
+        f"the exact gradient; a result that is only programmed with {model:.2f} times."
     )
 
 

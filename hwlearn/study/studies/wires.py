@@ -117,20 +117,17 @@ def answer(found: Mapping[str, Finding]) -> str:
     exact, exact_loop = (found[f"ignored 16 {rule} 0"].value for rule in ("model", "analytic"))
     model, loop = (found[f"ignored {SIZES[-1]} {rule}"].value for rule in ("model", "analytic"))
     return (
-        f"With 10 ohm for each segment and devices that are known exactly, ignoring the lines multiplies the "
-        f"error of "
-        f"a result that is only programmed by {exact:.2g}, and of one trained in the loop by {exact_loop:.2g}. "
-        f"With 20 % "
-        f"device error it is {model:.2g} and {loop:.2g} even on {SIZES[-1]} lines."
+        "With 10 ohm for each segment and devices that are known exactly, ignoring the lines multiplies the "
+        f"error of a result that is only programmed by {exact:.2g}, and of one trained in the loop by "
+        f"{exact_loop:.2g}. With 20 % device error it is {model:.2g} and {loop:.2g} even on {SIZES[-1]} lines."
     )
 
 
 STUDY = Study(
     "wires",
     "What do the lines of a crossbar cost?",
-    "Square crossbars on lines with resistance learn outputs that they can reach; the model that learning "
-    "uses has "
-    "the lines, or has ideal ones. 20 % device error, 1 mV noise, 12 bits, 400 steps.",
+    "Square crossbars on lines with resistance learn outputs that they can reach; the model that learning uses "
+    "has the lines, or has ideal ones. 20 % device error, 1 mV noise, 12 bits, 400 steps.",
     points,
     run,
     summarise,
