@@ -27,7 +27,7 @@ class RecordedTrainings(Companion[Bench]):
     """Records each training of a bench as a run, and shows its progress in a terminal or a notebook."""
 
     def __init__(self) -> None:
-        self._runs: list[Run] = []  # recorded on instruments since the bench was opened
+        self._runs: list[tuple[Run, int]] = []  # with their sessions; on instruments, since the bench was opened
 
     @contextmanager
     def training(self, bench: Bench, wishes: TrainingWishes) -> Iterator[Sequence[Callback]]:
@@ -45,9 +45,9 @@ class RecordedTrainings(Companion[Bench]):
     def closed(self, bench: Bench) -> None:
         """Write into the runs since it was opened that the outputs are off."""
         runs, self._runs = self._runs, []
-        for run in runs:
+        for run, session in runs:
             with suppress(RunError):  # a full disk, or a folder that was moved
-                run.set_meta(outputs="off")
+                run.note_outputs_off(session)
 
 
 def open_bench(name_or_path: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()) -> Bench:
@@ -95,7 +95,7 @@ def _records(wishes: TrainingWishes) -> bool:
 
 
 @contextmanager
-def _recorded(bench: Bench, wishes: TrainingWishes, runs: list[Run]) -> Iterator[Callback]:
+def _recorded(bench: Bench, wishes: TrainingWishes, runs: list[tuple[Run, int]]) -> Iterator[Callback]:
     """Record a training as a new run in this block, which is added to the runs if there are instruments."""
     from hwlearn.lab.runs.recorder import (
         RunRecorder,
@@ -111,10 +111,10 @@ def _recorded(bench: Bench, wishes: TrainingWishes, runs: list[Run]) -> Iterator
             f"{error}; give another folder, train(record=FOLDER), or train without a run: train(record=False)"
         ) from error
     bench.run_folder = run.folder
-    if has_instruments(bench):
-        runs.append(run)
     log.info("this training is recorded in %s", run.folder)
     with RunRecorder(run, bench, wishes.note) as recorder:
+        if has_instruments(bench):
+            runs.append((run, recorder.session))
         try:
             yield recorder
         except BaseException as error:

@@ -1,5 +1,6 @@
 """`bench.train()` records a run and shows its progress, unless it is not wanted."""
 
+import contextlib
 import io
 import re
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 import hwlearn as hl
 from hwlearn.errors import NetworkError, RunError, SetupError
+from hwlearn.lab.runs.database import connect
 from hwlearn.lab.runs.recorder import RunRecorder
 from hwlearn.lab.runs.store import Run
 
@@ -117,6 +119,16 @@ def test_run_says_that_outputs_are_off_after_its_bench_is_closed():
         (run,) = hl.runs()
         assert run.meta("outputs") == "on"  # it is open: the instruments hold the outputs
     assert run.meta("outputs") == "off"
+
+
+@pytest.mark.usefixtures("runs")
+def test_run_that_another_process_continues_is_not_marked_as_off():
+    with hl.open_bench("virtual-smu", ["train.epochs=1", "backend.noise=0.0", "data.samples=4"]) as bench:
+        bench.train(progress=False)
+        (run,) = hl.runs()
+        with contextlib.closing(connect(run.folder)) as db, db:  # what a later session begins with
+            db.execute("INSERT INTO sessions VALUES (1, 'now', NULL, 0.0, '{}')")
+    assert run.meta("outputs") == "on"
 
 
 @pytest.mark.usefixtures("runs")

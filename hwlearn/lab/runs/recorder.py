@@ -62,7 +62,7 @@ class RunRecorder(Callback):
             with run.contents() as contents:
                 if contents.meta("status") != "created":
                     refuse_continuing(run, contents)
-                self._session = len(contents.sessions())
+                self.session: int = len(contents.sessions())
                 self._keep = str(contents.meta("keep"))
                 self._every_step = contents.meta("conductances") == "steps"
                 synchronous = contents.meta("synchronous") or "full"  # earlier runs had no choice
@@ -128,7 +128,7 @@ class RunRecorder(Callback):
             db.execute("DELETE FROM constants WHERE name = 'final'")
             if not db.execute("SELECT 1 FROM constants WHERE name = 'initial'").fetchone():
                 put_arrays(db, "constants", ("initial",), pack(programmed_arrays(programmed), Encoding.ZLIB))
-            row = (self._session, now(), None, self._seconds(), json.dumps(self._session_facts()))
+            row = (self.session, now(), None, self._seconds(), json.dumps(self._session_facts()))
             db.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)", row)
 
     def on_gradient(self, epoch: int, number: int, samples: IntArray, gradient: Gradient) -> None:
@@ -172,14 +172,14 @@ class RunRecorder(Callback):
             put_fact(db, "ended", now())
             put_arrays(db, "constants", ("final",), pack({"requested": history.values}, Encoding.ZLIB))
             self._put_seconds(db)
-            db.execute("UPDATE sessions SET ended = ? WHERE number = ?", (now(), self._session))
+            db.execute("UPDATE sessions SET ended = ? WHERE number = ?", (now(), self.session))
 
     def _seconds(self) -> float:
         return time.perf_counter() - self._began
 
     def _put_seconds(self, db: sqlite3.Connection) -> None:
         """Write the duration of this session so far, which is right even if the process is killed next."""
-        db.execute("UPDATE sessions SET seconds = ? WHERE number = ?", (self._seconds(), self._session))
+        db.execute("UPDATE sessions SET seconds = ? WHERE number = ?", (self._seconds(), self.session))
 
     def _put_network(self, db: sqlite3.Connection) -> None:
         """Write the state of the network that belongs to this event, without a commit."""

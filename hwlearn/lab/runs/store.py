@@ -345,12 +345,32 @@ class Run:
 
     def set_meta(self, **facts: object) -> None:
         """Write and commit facts about the run."""
+        with self._writing() as db:
+            for key, value in facts.items():
+                put_fact(db, key, value)
+
+    def note_outputs_off(self, session: int) -> None:
+        """Write that the outputs are off, unless a later session of the run has switched them on.
+
+        Parameters
+        ----------
+        session : int
+            Number of the session whose bench was closed.
+        """
+        with self._writing() as db:
+            db.execute("BEGIN IMMEDIATE")
+            (last,) = db.execute("SELECT max(number) FROM sessions").fetchone()
+            if last is None or last <= session:
+                put_fact(db, "outputs", "off")
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Commit what a block writes; raises `RunError` if it cannot be written."""
         try:
             db = connect(self.folder)
             try:
                 with db:
-                    for key, value in facts.items():
-                        put_fact(db, key, value)
+                    yield db
             finally:
                 close_writer(db)
         except sqlite3.Error as error:
