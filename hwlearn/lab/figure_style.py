@@ -20,6 +20,7 @@ INK: Final = "#1f3a5f"
 SECOND: Final = "#c8553d"
 THIRD: Final = "#2a9d8f"
 FAINT: Final = "#9aa5b1"
+FAILED: Final = "#c8102e"
 
 _MOST_TICKS: Final = 7
 _WITHIN: Final = 1e-9  # relative: rounding at the ends of an axis

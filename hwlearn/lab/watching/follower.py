@@ -16,6 +16,7 @@ from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.errors import HwlearnError, RunError
 from hwlearn.lab.runs.contents import RunContents, RunPart
 from hwlearn.lab.runs.database import DATABASE
+from hwlearn.lab.runs.failures import failed_edges
 from hwlearn.lab.runs.reading import open_snapshot, reported_damage
 from hwlearn.lab.watching.choice import ChosenRun
 from hwlearn.lab.watching.condition import Condition, read_condition, seconds_left
@@ -298,7 +299,7 @@ def _view(contents: RunContents, memory: _Memory) -> RunView:
     within = steps / memory.batches if memory.batches else float(done)
     progress = min(max(within, float(done)), done + 1.0)
     left = seconds_left(progress, requested, recent) if condition.phase == "running" else None
-    values, values_of, failed, measurements = _network(contents)
+    values, values_of, measurements = _network(contents)
     readings = memory.readings.by_row()
     training = memory.definition.training
     predicted = prediction(list(readings.values()), training) if readings and training is not None else None
@@ -318,7 +319,7 @@ def _view(contents: RunContents, memory: _Memory) -> RunView:
         left_s=left,
         values=values,
         values_of=values_of,
-        failed=failed,
+        failed=failed_edges(contents),
         readings=readings,
         readings_kept=memory.readings.kept,
         prediction=predicted,
@@ -343,24 +344,21 @@ def _epoch(record: dict[str, Any]) -> EpochView:
     return EpochView(int(record["number"]), measured, true, *counts, record.get("health") or {})
 
 
-def _network(contents: RunContents) -> tuple[FloatArray | None, str, BoolArray | None, int | None]:
-    """Return the last requested values, which these are, the edges that failed, and samples measured so far."""
-    failed: BoolArray | None = None
+def _network(contents: RunContents) -> tuple[FloatArray | None, str, int | None]:
+    """Return the last requested values, which these are, and samples measured so far."""
     measurements: int | None = None
     try:
         for _, arrays in contents.rows("network"):
-            failed, measurements = np.asarray(arrays["failed"], dtype=bool), int(arrays["measurements"][0])
+            measurements = int(arrays["measurements"][0])
     except RunError:
         if contents.meta("format") != 1:  # format 1 has no such table
             raise
     final = contents.constants("final")
     if final:
-        return np.asarray(final["requested"]), "at the end", failed, measurements
+        return np.asarray(final["requested"]), "at the end", measurements
     for (step, *_), arrays in contents.rows("updates", "ORDER BY step DESC LIMIT 1"):
-        if failed is None and "failed" in arrays:
-            failed = np.asarray(arrays["failed"], dtype=bool)
-        return np.asarray(arrays["requested"]), f"after step {step}", failed, measurements
+        return np.asarray(arrays["requested"]), f"after step {step}", measurements
     initial = contents.constants("initial")
     if initial:
-        return np.asarray(initial["requested"]), "initial", failed, measurements
-    return None, "", failed, measurements
+        return np.asarray(initial["requested"]), "initial", measurements
+    return None, "", measurements

@@ -10,7 +10,7 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.topology import Topology
-from hwlearn.lab.runs.figures.conductance_map import graph_places, grid_shape
+from hwlearn.lab.runs.figures.graph_layout import graph_places, grid_shape
 
 MOST_EDGES_DRAWN: Final = 300
 """Edges of the largest network that is drawn as nodes and edges."""

@@ -14,6 +14,7 @@ from stored_runs import recorded
 
 import hwlearn as hl
 from hwlearn.errors import RunError
+from hwlearn.lab.runs.failures import failed_edges
 from hwlearn.lab.runs.html_report import tables
 from hwlearn.lab.runs.html_report.verdict import wilson_interval
 from hwlearn.lab.runs.packing import Encoding, Packed, pack
@@ -129,6 +130,17 @@ def test_saturated_readings_are_counted(bench_path, tmp_path, mocker):
     mocker.patch("hwlearn.lab.runs.recorder.packed_batch", packed)
     run = recorded(hl.open_bench(bench_path, ["train.epochs=1", "train.batch=6"]), tmp_path)
     assert "saturated readings17 of 18 in the last epoch" in reported(run).text
+
+
+def test_edges_that_missed_their_targets_are_crossed(bench_path, tmp_path):
+    whole = reported(recorded(hl.open_bench(bench_path, ["train.epochs=1"]), tmp_path / "whole")).text
+    assert "missed their targets" not in whole
+    stuck = {"train.epochs": 1, "backend.stuck_fraction": 0.3}
+    run = recorded(hl.open_bench(bench_path, stuck), tmp_path / "stuck")
+    with run.contents() as contents:
+        count = int(failed_edges(contents).sum())
+    assert count >= 1
+    assert reported(run).text.count(f"Edges that missed their targets are crossed: {count}.") == 2
 
 
 def test_energy_is_shown_where_it_is_known(bench_path, tmp_path):

@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
 import hwlearn as hl
 from hwlearn.errors import RunError
-from hwlearn.lab.runs.figures.conductance_map import draw_conductances, grid_shape, layer_sizes
+from hwlearn.lab.figure_style import FAILED
+from hwlearn.lab.runs.figures.conductance_map import draw_conductances
+from hwlearn.lab.runs.figures.graph_layout import grid_shape, layer_sizes
 from hwlearn.lab.runs.figures.run_figure import draw_learning_curve
 from hwlearn.lab.runs.recorder import RunRecorder
 from hwlearn.lab.runs.report import draw_run
@@ -253,6 +256,25 @@ def test_every_graph_is_drawn_with_all_its_conductances(axes_of_a_panel, topolog
         assert len(np.unique(lines[0].get_colors(), axis=0)) == len(lines[0].get_segments()) == topology.n_edges
     else:
         np.testing.assert_allclose(np.sort(np.concatenate(images or cells)), g * 1e6)
+
+
+@pytest.mark.share(4)
+@pytest.mark.parametrize(("topology", "shape"), TOPOLOGIES.values(), ids=TOPOLOGIES)
+def test_failed_edges_are_crossed_where_they_are_drawn(axes_of_a_panel, topology, shape):
+    g, failed = np.full(topology.n_edges, 1e-5), np.zeros(topology.n_edges, dtype=bool)
+    failed[[0, -1]] = True
+    draw_conductances(axes_of_a_panel, topology, g, (1e-6, 1e-4), failed)
+    marks = [c for c in axes_of_a_panel.figure.findobj(PathCollection) if to_hex(c.get_facecolor()[0]) == FAILED]
+    places = np.concatenate([c.get_offsets() for c in marks])
+    edges = topology.edges[failed]
+    if shape is not None:
+        assert {divmod(int(k), shape[1]) for k in np.flatnonzero(failed)} == {(int(y), int(x)) for x, y in places}
+    elif grid_shape(topology) is not None:
+        rows, columns = np.divmod(edges, grid_shape(topology)[1])
+        np.testing.assert_allclose(places, np.stack([columns.mean(axis=1), rows.mean(axis=1)], axis=1))
+    else:  # of a matrix of nodes both triangles
+        assert len(places) in (failed.sum(), 2 * failed.sum())
+    assert np.isfinite(places).all()
 
 
 def test_grid_is_drawn_at_its_rows_and_columns(axes):

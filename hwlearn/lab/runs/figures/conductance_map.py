@@ -8,22 +8,26 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from hwlearn.arrays import FloatArray, IntArray
-from hwlearn.circuit.graphs import lattice_edges, layer_edges
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.topology import Topology
-from hwlearn.lab.figure_style import FAINT, INK, SECOND, log_ticks, plain_number
+from hwlearn.lab.figure_style import FAILED, FAINT, INK, SECOND, log_ticks, plain_number
+from hwlearn.lab.runs.figures.graph_layout import MOST_EDGES, MOST_NODES, graph_places, grid_shape, layer_sizes
 from hwlearn.lab.runs.variables import ValuesOfRun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST_NODES: Final = 40  # drawn as nodes and edges; larger graphs become unreadable
-_MOST_EDGES: Final = 150
 _SPREAD: Final = 0.09  # offset of parallel edges, in units of their length
 _FLOATING: Final = "#d7dce1"
 
 
-def draw_values(axes: Axes, topology: Topology, values: FloatArray, kinds: Sequence[ValuesOfRun]) -> None:
+def draw_values(
+    axes: Axes,
+    topology: Topology,
+    values: FloatArray,
+    kinds: Sequence[ValuesOfRun],
+    failed: BoolArray | None = None,
+) -> None:
     """Draw the value of each edge as a colour.
 
     Crossbars, grids and large layers become heat maps with row and column numbers, other large graphs a matrix of
@@ -37,38 +41,50 @@ def draw_values(axes: Axes, topology: Topology, values: FloatArray, kinds: Seque
     values : ndarray, shape (E,)
         In edge order, in the unit of each kind.
     kinds : sequence of ValuesOfRun
+    failed : ndarray of bool, shape (E,), optional
+        Edges that are crossed.
     """
     if len(kinds) > 1:
         place = places_in_range(values, kinds)
         names = " or ".join(kind.parameter.name for kind in kinds)
-        _draw_coloured(axes, topology, place, (0.0, 1.0), f"place of the requested {names} in its range", False)
+        label = f"place of the requested {names} in its range"
+        _draw_coloured(axes, topology, place, (0.0, 1.0), label, False, failed)
         return
     parameter = kinds[0].parameter
     if parameter.unit == "S":
-        draw_conductances(axes, topology, values, (parameter.low, parameter.high))
+        draw_conductances(axes, topology, values, (parameter.low, parameter.high), failed)
         return
     label, is_log = f"requested {kinds[0].label}", parameter.scale == "log"
-    _draw_coloured(axes, topology, values, (parameter.low, parameter.high), label, is_log)
+    _draw_coloured(axes, topology, values, (parameter.low, parameter.high), label, is_log, failed)
 
 
 def draw_conductances(
-    axes: Axes, topology: Topology, conductances: FloatArray, limits: tuple[float, float]
+    axes: Axes,
+    topology: Topology,
+    conductances: FloatArray,
+    limits: tuple[float, float],
+    failed: BoolArray | None = None,
 ) -> None:
     """Draw each conductance (E,) in siemens as a colour between limits in siemens; see `draw_values`."""
     low, high = limits
     numbers = np.asarray(conductances) * 1e6
-    _draw_coloured(axes, topology, numbers, (1e6 * low, 1e6 * high), "requested conductance (µS)", True)
+    _draw_coloured(axes, topology, numbers, (1e6 * low, 1e6 * high), "requested conductance (µS)", True, failed)
 
 
 def draw_drops(
-    axes: Axes, topology: Topology, drops: FloatArray, values: FloatArray, kinds: Sequence[ValuesOfRun]
+    axes: Axes,
+    topology: Topology,
+    drops: FloatArray,
+    values: FloatArray,
+    kinds: Sequence[ValuesOfRun],
+    failed: BoolArray | None = None,
 ) -> None:
     """Draw the drop across each edge as a colour; in graphs of nodes and edges, wider edges conduct better.
 
     Parameters
     ----------
     axes : Axes
-    topology, values, kinds
+    topology, values, kinds, failed
         As `draw_values` takes them.
     drops : ndarray, shape (E,)
         Volts, not negative.
@@ -78,7 +94,7 @@ def draw_drops(
     widths = 0.8 + 4.2 * (place - low) / (high - low) if high > low else np.full(len(place), 2.0)
     most = float(drops.max()) * 1e3 if len(drops) else 0.0
     label = "root mean square drop (mV)"
-    _draw_coloured(axes, topology, drops * 1e3, (0.0, most or 1.0), label, False, "plasma", widths)
+    _draw_coloured(axes, topology, drops * 1e3, (0.0, most or 1.0), label, False, failed, "plasma", widths)
 
 
 def places_in_range(values: FloatArray, kinds: Sequence[ValuesOfRun]) -> FloatArray:
@@ -100,6 +116,7 @@ def _draw_coloured(
     ends: tuple[float, float],
     label: str,
     is_log: bool,
+    failed: BoolArray | None = None,
     colour_map: str = "viridis",
     widths: FloatArray | None = None,
 ) -> None:
@@ -111,16 +128,18 @@ def _draw_coloured(
     colours = ScalarMappable(LogNorm(low, high) if is_log else Normalize(low, high), colour_map)
     crossbar, grid, sizes = topology.crossbar_size, grid_shape(topology), layer_sizes(topology)
     if crossbar is not None:
-        _draw_crossbar(axes, topology, numbers.reshape(crossbar), colours)
+        middles = _draw_crossbar(axes, topology, numbers.reshape(crossbar), colours)
     elif grid is not None:
-        _draw_grid(axes, topology, numbers, grid, colours)
-    elif sizes is not None and topology.n_edges > _MOST_EDGES:
-        _draw_layers(axes, sizes, numbers, colours)
-    elif topology.n_nodes > _MOST_NODES or topology.n_edges > _MOST_EDGES:
-        _draw_matrix(axes, topology, numbers, colours)
+        middles = _draw_grid(axes, topology, numbers, grid, colours)
+    elif sizes is not None and topology.n_edges > MOST_EDGES:
+        middles = _draw_layers(axes, sizes, numbers, colours)
+    elif topology.n_nodes > MOST_NODES or topology.n_edges > MOST_EDGES:
+        middles = _draw_matrix(axes, topology, numbers, colours)
     else:
-        places = _spring_layout(topology) if sizes is None else _layer_layout(topology, sizes)
-        _draw_graph(axes, topology, numbers, places, colours, widths)
+        middles = _draw_graph(axes, topology, numbers, graph_places(topology), colours, widths)
+    if failed is not None:
+        for part, edges, places in middles:
+            _cross(part, places[failed[edges]])
     bar = axes.figure.colorbar(colours, ax=axes, label=label)
     if is_log:
         ticks = log_ticks(low, high)
@@ -128,48 +147,35 @@ def _draw_coloured(
         bar.ax.minorticks_off()
 
 
-def grid_shape(topology: Topology) -> tuple[int, int] | None:
-    """Return (rows, columns) if the edges are those of a square lattice in order, else None."""
-    nodes = topology.n_nodes
-    for rows in (r for r in range(2, nodes // 2 + 1) if nodes % r == 0):
-        columns = nodes // rows
-        if rows * (columns - 1) + columns * (rows - 1) == topology.n_edges and np.array_equal(
-            topology.edges, lattice_edges(rows, columns)
-        ):
-            return rows, columns
-    return None
+_Middles = list[tuple["Axes", slice, FloatArray]]
+"""Axes, the edges that are drawn on them, and the middle (E, 2) of each."""
 
 
-def layer_sizes(topology: Topology) -> list[int] | None:
-    """Return the sizes of the layers if each is connected completely to the next, else None.
-
-    A last node that no trainable edge reaches, such as the ground of rectifiers, is in no layer.
-    """
-    edges = topology.edges
-    last = int(edges.max())
-    sizes, first = [], 0
-    while first <= last:
-        after = edges[edges[:, 0] == first, 1]  # the next layer
-        if not len(after):
-            sizes.append(last + 1 - first)
-            break
-        sizes.append(int(after.min()) - first)
-        first = int(after.min())
-        if sizes[-1] < 1:
-            return None
-    fits = last >= topology.n_nodes - 2 and np.array_equal(edges, layer_edges(sizes)) if len(sizes) > 1 else False
-    return sizes if fits else None
+def _cross(axes: Axes, places: FloatArray) -> None:
+    """Put a cross on each place."""
+    size = max(6.0, min(60.0, 4e3 / (1 + len(places))))
+    x, y = places.T
+    axes.scatter(x, y, s=size, marker="X", color=FAILED, edgecolor="white", linewidths=0.6, zorder=4)
 
 
-def _draw_crossbar(axes: Axes, topology: Topology, numbers: FloatArray, colours: Any) -> None:
+def _image_middles(rows: int, columns: int, right: float = 0.0, down: float = 0.0) -> FloatArray:
+    """Return the middle (E, 2) of each cell of an image, row by row, moved to the right and down."""
+    row, column = np.divmod(np.arange(rows * columns), columns)
+    return np.stack([column + right, row + down], axis=1)
+
+
+def _draw_crossbar(axes: Axes, topology: Topology, numbers: FloatArray, colours: Any) -> _Middles:
     rows = len(numbers)
     axes.imshow(numbers, norm=colours.norm, cmap=colours.cmap, aspect="auto", interpolation="none")
     axes.set_xlabel(f"column   (read: {_ranges(topology.outputs - rows)})")
     axes.set_ylabel(f"row   (driven: {_ranges(topology.driven)})")
     _whole_numbers(axes)
+    return [(axes, slice(None), _image_middles(*numbers.shape))]
 
 
-def _draw_grid(axes: Axes, topology: Topology, numbers: FloatArray, shape: tuple[int, int], colours: Any) -> None:
+def _draw_grid(
+    axes: Axes, topology: Topology, numbers: FloatArray, shape: tuple[int, int], colours: Any
+) -> _Middles:
     """Draw a lattice as an image: nodes at even rows and columns, each edge between its two nodes."""
     rows, columns = shape
     image = np.full((2 * rows - 1, 2 * columns - 1), np.nan)
@@ -186,9 +192,11 @@ def _draw_grid(axes: Axes, topology: Topology, numbers: FloatArray, shape: tuple
     axes.set_ylabel("row of the node")
     _legend(axes, "lower left", 1.02)
     _whole_numbers(axes)
+    level, upright = _image_middles(rows, columns - 1, right=0.5), _image_middles(rows - 1, columns, down=0.5)
+    return [(axes, slice(None), np.concatenate([level, upright]))]
 
 
-def _draw_layers(axes: Axes, sizes: Sequence[int], numbers: FloatArray, colours: Any) -> None:
+def _draw_layers(axes: Axes, sizes: Sequence[int], numbers: FloatArray, colours: Any) -> _Middles:
     """Draw a heat map for each pair of layers, side by side."""
     pairs = list(pairwise(sizes))
     labelled = len(pairs) <= 3  # more would leave no space for the rows of each
@@ -196,11 +204,14 @@ def _draw_layers(axes: Axes, sizes: Sequence[int], numbers: FloatArray, colours:
     weights = np.sqrt([float(after) for _, after in pairs])
     widths = (1 - gap * (len(pairs) - 1)) * weights / weights.sum()
     left, start = 0.0, 0
+    middles: _Middles = []
     axes.set_axis_off()
     for k, ((rows, columns), width) in enumerate(zip(pairs, widths, strict=True)):
         part = axes.inset_axes((left, 0, float(width), 1))
-        values = numbers[start : start + rows * columns].reshape(rows, columns)
-        part.imshow(values, norm=colours.norm, cmap=colours.cmap, aspect="auto", interpolation="none")
+        edges = slice(start, start + rows * columns)
+        middles.append((part, edges, _image_middles(rows, columns)))
+        cells = numbers[edges].reshape(rows, columns)
+        part.imshow(cells, norm=colours.norm, cmap=colours.cmap, aspect="auto", interpolation="none")
         part.set_xlabel(f"layer {k + 1}")
         _whole_numbers(part, most_columns=3 if width < 0.3 else 6)
         if labelled or k == 0:
@@ -208,9 +219,10 @@ def _draw_layers(axes: Axes, sizes: Sequence[int], numbers: FloatArray, colours:
         else:
             part.set_yticks([])
         left, start = left + float(width) + gap, start + rows * columns
+    return middles
 
 
-def _draw_matrix(axes: Axes, topology: Topology, numbers: FloatArray, colours: Any) -> None:
+def _draw_matrix(axes: Axes, topology: Topology, numbers: FloatArray, colours: Any) -> _Middles:
     """Draw a large graph as a matrix of node by node, which is symmetric."""
     a, b = topology.edges.T
     nodes = topology.n_nodes
@@ -230,13 +242,7 @@ def _draw_matrix(axes: Axes, topology: Topology, numbers: FloatArray, colours: A
     axes.set_xlabel(f"node   (driven: {_ranges(topology.driven)})")
     axes.set_ylabel(f"node   (read: {_ranges(topology.outputs)})")
     _whole_numbers(axes)
-
-
-def is_drawn_as_graph(topology: Topology) -> bool:
-    """Return whether `draw_values` draws nodes and edges, not a map."""
-    small = topology.n_nodes <= _MOST_NODES and topology.n_edges <= _MOST_EDGES
-    few_layers = layer_sizes(topology) is not None and topology.n_edges <= _MOST_EDGES
-    return topology.crossbar_size is None and grid_shape(topology) is None and (small or few_layers)
+    return [(axes, slice(None), nodes.astype(float)) for nodes in (topology.edges, topology.edges[:, ::-1])]
 
 
 def _draw_graph(
@@ -246,7 +252,7 @@ def _draw_graph(
     places: FloatArray,
     colours: Any,
     widths: FloatArray | None = None,
-) -> None:
+) -> _Middles:
     """Draw nodes at their places (N, 2), and edges coloured by conductance."""
     from matplotlib.collections import LineCollection
 
@@ -269,6 +275,8 @@ def _draw_graph(
     axes.margins(0.06)
     _legend(axes, "upper left", 0.02)
     axes.set_axis_off()
+    middles = np.array([path[[(len(path) - 1) // 2, len(path) // 2]].mean(axis=0) for path in paths])
+    return [(axes, slice(None), middles)]
 
 
 def _roles(topology: Topology) -> list[tuple[IntArray, str, str]]:
@@ -323,48 +331,3 @@ def _ranges(numbers: IntArray) -> str:
             runs.append([number, number])
     shown = [str(a) if a == b else f"{a}-{b}" for a, b in runs[:4]]
     return ", ".join(shown) + (", ..." if len(runs) > 4 else "")
-
-
-def _layer_layout(topology: Topology, sizes: Sequence[int]) -> FloatArray:
-    """Return places (N, 2) for the nodes: a column for each layer; a node in no layer lies below."""
-    places = np.zeros((topology.n_nodes, 2))
-    start = 0
-    for k, size in enumerate(sizes):
-        places[start : start + size] = np.stack(
-            [np.full(size, float(k)), np.linspace(0.5 / size, 1 - 0.5 / size, size)[::-1]], axis=1
-        )
-        start += size
-    places[start:] = ((len(sizes) - 1) / 2, -0.2)
-    return places
-
-
-def _spring_layout(topology: Topology) -> FloatArray:
-    """Return places (N, 2) for the nodes: spectral coordinates, then spring steps that spread them."""
-    n = topology.n_nodes
-    a, b = topology.all_edges.T
-    laplacian = np.zeros((n, n))
-    np.add.at(laplacian, (a, a), 1.0)
-    np.add.at(laplacian, (b, b), 1.0)
-    np.add.at(laplacian, (a, b), -1.0)
-    np.add.at(laplacian, (b, a), -1.0)
-    place = np.linalg.eigh(laplacian)[1][:, 1:3]
-    if place.shape[1] < 2:
-        place = np.stack([np.arange(n), np.zeros(n)], axis=1)
-    largest = np.abs(place).argmax(axis=0)
-    place = place * np.sign(place[largest, [0, 1]])  # the sign of an eigenvector is arbitrary
-    place = place / np.abs(place).max() + 0.01 * np.random.default_rng(0).standard_normal((n, 2))
-    connected = (laplacian < 0).astype(float)
-    k = 1.0 / np.sqrt(n)
-    for step in np.linspace(0.1, 0.005, 120):
-        apart = place[:, None] - place[None]
-        distance = np.maximum(np.linalg.norm(apart, axis=2), 1e-3)
-        push = (apart * (k**2 / distance**2 - connected * distance / k)[:, :, None]).sum(axis=1)
-        length = np.maximum(np.linalg.norm(push, axis=1, keepdims=True), 1e-9)
-        place = place + push / length * np.minimum(length, step)
-    return np.asarray(place)
-
-
-def graph_places(topology: Topology) -> FloatArray:
-    """Return places (N, 2) for the nodes of a small graph: a column for each layer, else where springs settle."""
-    sizes = layer_sizes(topology)
-    return _spring_layout(topology) if sizes is None else _layer_layout(topology, sizes)

@@ -13,6 +13,7 @@ from hwlearn.lab.bench_file.file import load_bench_file
 from hwlearn.lab.data.scaling import OutputScale
 from hwlearn.lab.figure_style import FAINT, INK, SECOND, THIRD, set_log_scale
 from hwlearn.lab.runs.contents import RunContents
+from hwlearn.lab.runs.failures import failed_edges
 from hwlearn.lab.runs.figures.conductance_map import draw_values
 from hwlearn.lab.runs.reading import reported_damage
 from hwlearn.lab.runs.variables import ValuesOfRun, stored_values, value_facts
@@ -46,7 +47,7 @@ def run_figure(contents: RunContents) -> Figure:
     contents.verify()
     draw_learning_curve(curve, contents)
     topology, kinds = graph_of_run(contents)
-    draw_values(values, topology, contents.values(), kinds)
+    draw_values(values, topology, contents.values(), kinds, failed_edges(contents))
     figure.suptitle(_title(contents), fontsize=11, color=INK, x=0.01, ha="left")
     return figure
 

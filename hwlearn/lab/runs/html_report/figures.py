@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hwlearn.arrays import FloatArray
+from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import HwlearnError
 from hwlearn.lab.figure_style import FAINT, INK
 from hwlearn.lab.runs.contents import RunContents
-from hwlearn.lab.runs.figures.conductance_map import draw_drops, draw_values, is_drawn_as_graph, places_in_range
+from hwlearn.lab.runs.failures import failed_edges
+from hwlearn.lab.runs.figures.conductance_map import draw_drops, draw_values, places_in_range
+from hwlearn.lab.runs.figures.graph_layout import is_drawn_as_graph
 from hwlearn.lab.runs.figures.run_figure import draw_costs, draw_scores
 from hwlearn.lab.runs.html_report.bench_of_run import BenchOfRun
 from hwlearn.lab.runs.html_report.svg import drawn_svg
@@ -85,10 +87,14 @@ def value_figures(
     """Return a map of the values of the edges, and how they are distributed at the beginning and at the end."""
     names = " and ".join(f"{kind.parameter.name}s" for kind in kinds)
     text = f"map of the {names} of {topology.n_edges} edges at the end of the run"
+    failed = failed_edges(contents)
     found = [
         Drawn(
-            drawn_svg("values", f"Map of {names}", text, lambda axes: draw_values(axes, topology, values, kinds)),
-            f"Requested {names} of {topology.n_edges:,} edges at the end, {_kind_of_map(topology)}.",
+            drawn_svg(
+                "values", f"Map of {names}", text, lambda axes: draw_values(axes, topology, values, kinds, failed)
+            ),
+            f"Requested {names} of {topology.n_edges:,} edges at the end, {_kind_of_map(topology)}."
+            f"{_crossed(failed)}",
         )
     ]
     initial = contents.constants("initial")
@@ -175,21 +181,26 @@ def drop_figure(
     is_graph = is_drawn_as_graph(topology)
     wider = "a higher place in its range" if len(kinds) > 1 else f"a higher {kinds[0].parameter.name}"
     width = f" A wider line: {wider}." if is_graph else ""
-    most = int(size.argmax())
+    most, failed = int(size.argmax()), failed_edges(contents)
     text = (
         f"network of {topology.n_nodes} nodes and {topology.n_edges} edges; the largest drop, "
         f"{1e3 * size[most]:.3g} mV, is that of edge {most}"
     )
 
     def draw(axes: Axes) -> None:
-        draw_drops(axes, topology, size, values, kinds)
+        draw_drops(axes, topology, size, values, kinds, failed)
 
     return Drawn(
         drawn_svg("network", "Network with its drops", text, draw, (6.4, 4.6) if is_graph else (4.7, 3.5)),
         f"Root mean square drop across each edge over {len(rows)} training samples in the free phase, computed by "
-        f"the circuit model with the requested values.{width}",
+        f"the circuit model with the requested values.{width}{_crossed(failed)}",
         is_graph,
     )
+
+
+def _crossed(failed: BoolArray | None) -> str:
+    count = 0 if failed is None else int(failed.sum())
+    return f" Edges that missed their targets are crossed: {count:,}." if count else ""
 
 
 def _kind_of_map(topology: Topology) -> str:

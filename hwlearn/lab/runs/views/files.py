@@ -98,7 +98,7 @@ def _replaced(file: Path) -> Iterator[Path]:
 
 
 def _write_netcdf(folder: Path, file: Path) -> None:
-    for module in ("h5netcdf", "h5py"):
+    for module in ("h5py", "h5netcdf"):  # h5netcdf remembers whether h5py was there
         extra_module(module, "data", "a NetCDF file")
     data = run_dataset(folder)
     exact = {name: {"_FillValue": None} for name, found in data.variables.items() if found.dtype.kind == "f"}
