@@ -144,7 +144,7 @@ def test_watchdog_releases_outputs_after_disconnect(tmp_path, wait_until):
         assert board.switches() == 1
         unplugged_at = time.monotonic()
         wait_until(lambda: board.is_safe)
-        assert time.monotonic() - unplugged_at < 1.0
+        assert time.monotonic() - unplugged_at < 3.0
         assert set(board.dac_codes()) == {0x8000}
         with serve.PtyServer(board) as again:
             port.plug(again.address)

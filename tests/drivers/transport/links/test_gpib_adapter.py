@@ -150,7 +150,7 @@ def test_long_reading_outlasts_the_read_time_out_of_the_adapter(desk):
 
 
 def test_off_does_not_wait_for_the_reading_of_another_instrument(desk):
-    one, other = desk.transport(7, timeout_s=0.9), desk.transport(24)
+    one, other = desk.transport(7, timeout_s=3.0), desk.transport(24)
     desk.on_bus[7].faults.inject("dropped")
     failed = []
 
@@ -168,10 +168,10 @@ def test_off_does_not_wait_for_the_reading_of_another_instrument(desk):
     other.halt("OUTP 0")
     sent_s = time.monotonic() - began
     while b"OUTP 0" not in desk.b.taken:
-        assert time.monotonic() - began < 0.6, "OFF waited for a reading"
+        assert time.monotonic() - began < 2.0, "OFF waited for a reading"
         time.sleep(0.001)
     reading.join()
-    assert sent_s < 0.2
+    assert sent_s < 1.0
     assert failed
 
 
