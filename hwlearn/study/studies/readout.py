@@ -30,7 +30,7 @@ IN_LOOP = ("analytic", "ep", "cl", "resistor", "spsa")
 CONTRASTS = ("ep", "cl", "resistor")
 PHASES = ("ep", "cl")
 REFERENCE = {"device_error": 0.2, "noise_V": 1e-3, "adc_bits": 12}
-SEEDS, MANY, OF_EACH_KIND = 5, 24, 8
+SEEDS, MANY, OF_EACH_KIND = 5, 40, 20
 
 
 def points(quick: bool) -> list[Point]:
