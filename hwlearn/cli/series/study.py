@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwlearn.cli.outcome import JsonOption, at_work, command, print_json
+from hwlearn.cli.series.places import ClusterOption, WorkersOption
 from hwlearn.errors import RunError, SetupError
 
 if TYPE_CHECKING:
@@ -29,13 +30,8 @@ def study(
         Path | None,
         typer.Option(metavar="FILE", help="The page. Default: study.md in FOLDER. Alone: only write it again."),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes of this computer. Default: one for each core.")
-    ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Run on a Dask cluster: tcp://HOST:PORT of its scheduler, or local."),
-    ] = None,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Compute points again that failed earlier.")
     ] = False,

@@ -19,6 +19,7 @@ from hwlearn.cli.outcome import (
     one_line,
     print_json,
 )
+from hwlearn.cli.series.places import ClusterOption, WorkersOption
 from hwlearn.errors import HwlearnError, SetupError
 
 if TYPE_CHECKING:
@@ -48,13 +49,8 @@ def sweep(
         typer.Option(help="Number of seeds of training, simulated devices and data split, or a list such as 3,7."),
     ] = None,
     changes: SetOption = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes of this computer. Default: one for each core.")
-    ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Run on a Dask cluster: tcp://HOST:PORT of its scheduler, or local."),
-    ] = None,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     hardware: Annotated[
         bool, typer.Option("--hardware", help="Sweep a bench that is no simulation, one point at a time.")
     ] = False,

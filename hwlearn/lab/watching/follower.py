@@ -16,8 +16,8 @@ from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.errors import HwlearnError, RunError
 from hwlearn.lab.runs.contents import RunContents, RunPart
 from hwlearn.lab.runs.database import DATABASE
-from hwlearn.lab.runs.failures import failed_edges
 from hwlearn.lab.runs.reading import open_snapshot, reported_damage
+from hwlearn.lab.runs.views.failures import failed_edges
 from hwlearn.lab.watching.choice import ChosenRun
 from hwlearn.lab.watching.condition import Condition, read_condition, seconds_left
 from hwlearn.lab.watching.definition import RunDefinition, read_definition

@@ -14,12 +14,12 @@ from stored_runs import recorded
 
 import hwlearn as hl
 from hwlearn.errors import RunError
-from hwlearn.lab.runs.failures import failed_edges
 from hwlearn.lab.runs.html_report import tables
 from hwlearn.lab.runs.html_report.verdict import wilson_interval
 from hwlearn.lab.runs.packing import Encoding, Packed, pack
 from hwlearn.lab.runs.report import write_report
 from hwlearn.lab.runs.store import Run
+from hwlearn.lab.runs.views.failures import failed_edges
 from hwlearn.units import format_quantity
 
 ATTACK = "<script>alert(1)</script> $\\frac \"'> \u202e"

@@ -13,10 +13,10 @@ from hwlearn.lab.bench_file.file import load_bench_file
 from hwlearn.lab.data.scaling import OutputScale
 from hwlearn.lab.figure_style import FAINT, INK, SECOND, THIRD, set_log_scale
 from hwlearn.lab.runs.contents import RunContents
-from hwlearn.lab.runs.failures import failed_edges
 from hwlearn.lab.runs.figures.conductance_map import draw_values
 from hwlearn.lab.runs.reading import reported_damage
 from hwlearn.lab.runs.variables import ValuesOfRun, stored_values, value_facts
+from hwlearn.lab.runs.views.failures import failed_edges
 from hwlearn.learning.records import Epoch
 from hwlearn.learning.scoring import Score
 

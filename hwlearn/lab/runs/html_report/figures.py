@@ -13,13 +13,13 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.errors import HwlearnError
 from hwlearn.lab.figure_style import FAINT, INK
 from hwlearn.lab.runs.contents import RunContents
-from hwlearn.lab.runs.failures import failed_edges
 from hwlearn.lab.runs.figures.conductance_map import draw_drops, draw_values, places_in_range
 from hwlearn.lab.runs.figures.graph_layout import is_drawn_as_graph
 from hwlearn.lab.runs.figures.run_figure import draw_costs, draw_scores
 from hwlearn.lab.runs.html_report.bench_of_run import BenchOfRun
 from hwlearn.lab.runs.html_report.svg import drawn_svg
 from hwlearn.lab.runs.variables import ValuesOfRun
+from hwlearn.lab.runs.views.failures import failed_edges
 from hwlearn.learning.records import Epoch
 
 if TYPE_CHECKING:
