@@ -121,6 +121,11 @@ class Trainer:
         self.vary = vary
         if cost.power_weight and model.topology.has_three_terminals:
             raise SetupError("power_weight is for networks without transistors; remove it")
+        if cost.power_weight and not rule.follows_cost:
+            raise SetupError(
+                "power_weight adds watts to the cost, and this rule descends another cost, in other units; nudge "
+                "with order 1 (a current, or a clamp with metric 'impedance'), or take the rule analytic"
+            )
         if health is None:
             health = HealthSettings(device_error=rule.model_error if isinstance(rule, GEP) else 0.2)
         check_instance(health, HealthSettings, "health")
@@ -201,9 +206,7 @@ class Trainer:
                             is_first = chosen.number % batches.per_epoch == 0
                             self._step(x, y, chosen, trainable, course, callbacks, is_first)
                     score = score_outputs(self.cost, course.outputs, y[course.rows])
-                    energy.is_validating = True
                     checked = None if held_out is None else self.evaluate(*held_out)
-                    energy.is_validating = False
                     epoch = course.add_epoch(number, score, checked, self.optimizer.shadow)
                     self._report_progress(course, callbacks)
                     for callback in callbacks:
@@ -289,14 +292,19 @@ class Trainer:
             # the random numbers depend on seed and step alone, so that a resumed training repeats them
             inputs = self.vary(inputs, np.random.default_rng([self.seed, chosen.number, 2]))
         request = GradientRequest(self.network, self.model, inputs, y[chosen.rows], self.cost, trainable)
-        course.energy.model = self.model
+        course.energy.follow(self.model)
+        course.energy.is_updating = True
         gradient = self.rule.gradient(request)
+        course.energy.is_updating = False
         course.examine(request, gradient, chosen, is_first)
         gradient = self._with_power(gradient, inputs)
         for callback in callbacks:
             callback.on_gradient(chosen.epoch, chosen.number, chosen.rows, gradient)
         requested = self.optimizer.step(gradient.values, trainable, chosen.pace)
+        course.energy.is_updating = True
         programmed = self._program(requested)
+        course.energy.is_updating = False
+        course.energy.follow(self.model)
         trainable &= ~programmed.failed
         course.add_step(chosen.rows, gradient, programmed.failed)
         self._report_progress(course, callbacks)

@@ -85,7 +85,7 @@ class Network(CheckedBackend):
     on_phase : callable or None
         Called with each `MeasuredPhase`.
     on_programmed : callable or None
-        Called with the seconds that each programming took by the clock.
+        Called with what each programming reached, and the seconds that it took by the clock.
     on_closed : callable or None
         Called once after closing, with False if switching off raised an error.
     """
@@ -103,7 +103,7 @@ class Network(CheckedBackend):
         self.measurements: int = 0
         self.on_measured: Callable[[int], None] | None = None
         self.on_phase: Callable[[MeasuredPhase], None] | None = None
-        self.on_programmed: Callable[[float], None] | None = None
+        self.on_programmed: Callable[[Programmed, float], None] | None = None
         self.on_closed: Callable[[bool], None] | None = None
         self._closed = False
         self._use = ExclusiveUse()
@@ -249,7 +249,7 @@ class Network(CheckedBackend):
         began = time.perf_counter()
         programmed = self._checked_program(targets)
         if self.on_programmed is not None:
-            self.on_programmed(time.perf_counter() - began)
+            self.on_programmed(programmed, time.perf_counter() - began)
         return programmed
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import pytest
 import hwlearn as hl
 from hwlearn.circuit.elements import IdealDiode, Ohmic, Sinh
 from hwlearn.learning.energy import dissipated_power, power_gradient
+from hwlearn.learning.health import HealthSettings
 from hwlearn_sim import KirchhoffTwin
 from hwlearn_sim.twin.memristive import MemristiveTwin, Memristors
 
@@ -106,3 +107,84 @@ def test_power_weight_is_refused_for_transistors_and_wrong_values():
         hl.MSE(power_weight=-1)
     with hl.open_bench("xor-nmos") as bench, pytest.raises(hl.HwlearnError, match="without transistors"):
         hl.Trainer(bench.network, hl.Analytic(), hl.MSE(power_weight=1.0), hl.SGD(0.1))
+
+
+FOLLOWING = {"EP": hl.GEP("current"), "impedance clamp": hl.GEP(hl.ClampNudge(metric="impedance")),
+             "clamp of order 1": hl.GEP("clamp", order=1), "analytic": hl.Analytic()}  # fmt: skip
+OTHERS = {"CL": hl.GEP("clamp"), "resistor": hl.GEP("resistor"), "order 1.5": hl.GEP(order=1.5)}
+
+
+@pytest.mark.parametrize("rule", FOLLOWING.values(), ids=FOLLOWING)
+def test_weighted_power_is_in_the_gradient_that_follows_the_cost(rule):
+    top, weight = hl.Topology.random(10, 22, 3, 2, ground=0, seed=4), 40.0
+    rng = np.random.default_rng(3)
+    g, x, y = rng.uniform(2e-5, 5e-4, 22), rng.uniform(0.2, 0.9, (4, 3)), rng.uniform(0.1, 0.4, (4, 2))
+
+    def cost(values):
+        model = hl.Kirchhoff(top, values)
+        V = model.solve(x)
+        return hl.MSE().values(V[:, top.outputs], y).mean() + weight * dissipated_power(model, V)
+
+    found = []
+
+    class Note(hl.Callback):
+        def on_gradient(self, epoch, number, samples, gradient):
+            found.append(gradient.values)
+
+    with KirchhoffTwin(top, LIMITS) as twin:
+        trainer = hl.Trainer(twin, rule, hl.MSE(power_weight=weight), hl.SGD(1e-15), model=hl.Kirchhoff(top, g))
+        trainer.fit(x, y, 1, callbacks=[Note()])
+    steps = 1e-4 * np.diag(g)
+    expected = [(cost(g + step) - cost(g - step)) / (2e-4 * g[k]) for k, step in enumerate(steps)]
+    np.testing.assert_allclose(found[0], expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("rule", OTHERS.values(), ids=OTHERS)
+def test_weighted_power_is_refused_where_the_contrast_has_other_units(rule):
+    with KirchhoffTwin(hl.Topology.random(10, 22, 3, 2, seed=4), LIMITS) as twin:
+        with pytest.raises(hl.HwlearnError, match="power_weight adds watts to the cost"):
+            hl.Trainer(twin, rule, hl.MSE(power_weight=1.0), hl.SGD(0.1))
+        hl.Trainer(twin, rule, hl.MSE(), hl.SGD(0.1))
+
+
+def test_an_update_has_neither_the_initial_programming_nor_examinations_of_its_gradient():
+    top, x, y = hl.Topology.random(8, 14, 3, 2, seed=1), [[0.1, 0.2, 0.3]], [[0.1, 0.2]]
+    with MemristiveTwin(top, hl.Limits(0.5, 1.0, 0.2, 1e-3, (5e-6, 5e-5)), Memristors()) as twin:
+        unchanged = hl.Trainer(twin, hl.Analytic(), hl.MSE(), hl.SGD(1e-15)).fit(x, y, 1).energy
+    assert unchanged["programming_J"] > 5 * unchanged["update_J"]
+    assert unchanged["training_J"] >= unchanged["programming_J"] + unchanged["free_J"]
+    found = {}
+    for action in ("off", "warn"):
+        with KirchhoffTwin(top, LIMITS) as twin:
+            rule, health = hl.GEP("current", symmetric=False), HealthSettings(action)
+            trainer = hl.Trainer(twin, rule, hl.MSE(), hl.SGD(1e-15), health=health)
+            found[action] = trainer.fit(x, y, 1).energy
+    assert found["warn"]["update_J"] == pytest.approx(found["off"]["update_J"], rel=1e-9)
+    assert found["warn"]["update_s"] == pytest.approx(found["off"]["update_s"], rel=1e-9)
+    assert found["warn"]["training_J"] > 1.5 * found["off"]["training_J"]
+
+
+@pytest.mark.parametrize("rule", [hl.Analytic(), hl.SPSA(0.2)], ids=["validation", "perturbed"])
+def test_energy_of_the_model_is_that_of_the_values_which_were_measured(rule):
+    top = hl.Topology.random(12, 26, 3, 2, seed=1)
+    x = np.random.default_rng(0).uniform(-0.8, 0.8, (6, 3))
+    found = []
+    for measured in (True, False):
+        with KirchhoffTwin(top, LIMITS, current_readout=measured) as twin:
+            trainer = hl.Trainer(twin, rule, hl.MSE(), hl.Adam(0.5))
+            found.append(trainer.fit(x, np.full((6, 2), 0.1), 2, validation=(x, np.full((6, 2), 0.1))).energy)
+    for name in ("free_J", "training_J", "update_J"):
+        assert found[1][name] == pytest.approx(found[0][name], rel=1e-9)
+
+
+def test_pulses_at_both_copies_of_a_pair_are_counted():
+    top, limits = hl.Topology.random(8, 14, 3, 2, seed=1), hl.Limits(0.5, 1.0, 0.2, 1e-3, (5e-6, 5e-5))
+    copies = [MemristiveTwin(top, limits, Memristors(), seed=seed) for seed in (0, 1)]
+    with hl.PairedNetwork(*copies) as pair:
+        trainer = hl.Trainer(pair, hl.CoupledLearning(symmetric=False), hl.MSE(), hl.Adam(0.05))
+        energy = trainer.fit([[0.1, 0.2, 0.3]], [[0.1, 0.2]], 2).energy
+        joules, seconds = (sum(copy.pulse_totals[k] for copy in copies) for k in (0, 1))
+    assert energy["programming_J"] == pytest.approx(joules)
+    assert energy["programming_s"] == pytest.approx(seconds)
+    with hl.PairedNetwork(KirchhoffTwin(top, limits), MemristiveTwin(top, limits, Memristors())) as mixed:
+        assert mixed.pulse_totals is None

@@ -2,11 +2,13 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import hwlearn as hl
+from hwlearn import CurrentNudge
 from hwlearn.circuit.elements import Custom, Sinh
 from hwlearn.learning.health import HealthSettings, alarm_text
 from hwlearn.learning.records import Callback, Schedule
@@ -104,6 +106,27 @@ def test_one_sided_nudge_of_large_strength_warns_once_and_can_stop(caplog):
     assert (stopped.stopped, len(stopped.epochs)) == ("unhealthy", 1)
     off = train(GRAPHS["resistors"], rule, epochs=2, health=HealthSettings("off"))
     assert [epoch.health for epoch in off.epochs] == [{}, {}]
+
+
+@pytest.mark.parametrize(("gain", "stops"), [(-1.0, True), (2.5, True), (1.0, False)])
+def test_bias_longer_than_the_gradient_is_an_alarm_whatever_devices_explain(gain, stops, mocker):
+    top = hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
+    model = hl.Kirchhoff(top, [3e-4, 2e-4])
+    with KirchhoffTwin(top, LIMITS) as twin:
+        measure = type(twin)._measure
+
+        def wrong(self, inputs, drive=None):
+            if drive is not None:
+                drive = replace(drive, values=gain * drive.values)
+            return measure(self, inputs, drive)
+
+        mocker.patch.object(type(twin), "_measure", wrong)
+        rule = hl.GEP(CurrentNudge(2e-5), model_error=0.5)
+        trainer = hl.Trainer(twin, rule, hl.MSE(), hl.SGD(1e-15), model=model, health=HealthSettings("stop", 0.5))
+        history = trainer.fit([[1.0]], [[0.3]], 3)
+    assert (history.stopped == "unhealthy") is stops
+    assert ("bias" in history.epochs[0].health["alarms"]) is stops
+    assert history.epochs[0].health["limits"]["bias"] == 1.0
 
 
 def test_small_one_sided_nudge_of_the_same_bench_is_healthy():

@@ -6,6 +6,7 @@ from scipy.linalg import fractional_matrix_power
 
 import hwlearn as hl
 from hwlearn.circuit.elements import Sinh
+from hwlearn.network.nudges.algebra import impedance_power
 from hwlearn_sim import KirchhoffTwin
 
 LIMITS = hl.Limits("1 V", "2 V", "0.5 V", "10 mA", ("1 uS", "1 mS"))
@@ -106,9 +107,30 @@ def test_orders_that_do_not_exist_are_refused_with_a_reason():
         hl.GEP("resistor", order=1.5)
     with pytest.raises(hl.HwlearnError, match="give one"):
         hl.GEP(hl.ClampNudge(metric="impedance"), order=1.5)
+    with pytest.raises(hl.HwlearnError, match="metric='impedance' is order 1, and order=2 is given too"):
+        hl.GEP(hl.ClampNudge(metric="impedance"), order=2)
+    assert hl.GEP(hl.ClampNudge(metric="impedance"), order=1).nudge.order == 1
+    assert (hl.ClampNudge().order, hl.ClampNudge(metric="impedance").order) == (2, 1)
     keys = ["train.rule=gep", "train.nudge=current", "train.epochs=2"]
     odd = hl.open_bench("xor-nmos", [*keys, "train.order=1.5"])
     with odd, pytest.raises(hl.HwlearnError, match="not reciprocal"):
         odd.train(record=False, progress=False)
     with hl.open_bench("xor-nmos", [*keys, "train.order=2"]) as bench:
         assert len(bench.train(record=False, progress=False).epochs) == 2
+
+
+@pytest.mark.parametrize("of_each_sample", [False, True])
+def test_products_with_impedances_that_are_not_symmetric(of_each_sample):
+    """Those of transistors; one row of the product is the sum over the columns of the matrix."""
+    Z = RNG.normal(size=(4, 3, 3) if of_each_sample else (3, 3))
+    vectors = RNG.normal(size=(4, 3))
+    expected = [(Z[s] if of_each_sample else Z) @ vectors[s] for s in range(4)]
+    np.testing.assert_allclose(impedance_power(Z, 1, vectors), expected)
+    np.testing.assert_allclose(impedance_power(Z, -1, impedance_power(Z, 1, vectors)), vectors)
+
+
+@pytest.mark.parametrize(("nudge", "order"), [("clamp", 1), ("current", 0), ("clamp", 2), ("current", 1)])
+def test_whole_orders_on_transistors_of_several_outputs(nudge, order):
+    keys = {"train.rule": "gep", "train.nudge": nudge, "train.order": order, "train.epochs": 1, "train.batch": 8}
+    with hl.open_bench("digits-hidden-nmos", {**keys, "data.test_fraction": 0.99}) as bench:
+        assert bench.train(record=False, progress=False).stopped == "finished"

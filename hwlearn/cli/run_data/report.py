@@ -35,7 +35,7 @@ def report(
     from hwlearn.errors import RunError
     from hwlearn.lab.runs.report import known_format, write_report
     from hwlearn.lab.runs.store import Run, runs_folder
-    from hwlearn.learning.energy import training_energy
+    from hwlearn.lab.runs.views.energy import energy_of_run
 
     chosen = None if kind is None else known_format(kind)
     found = Run.open(run, runs_folder(runs))
@@ -46,7 +46,8 @@ def report(
             raise RunError(f"cannot write {output or 'the report'}: {error}") from error
     if as_json:
         facts: dict[str, Any] = {"dry_run": True} if found.meta("dry_run") else {}
-        facts |= {"energy": training_energy(epoch.energy for epoch in found.epochs())}
+        with found.contents() as contents:
+            facts |= {"energy": energy_of_run(contents, found.epochs())}
         facts |= {"health_warning": found.meta("health_warning")} | (found.meta("result") or {})
         print_json(run=str(found.folder), report=str(written), **facts)
     else:

@@ -123,7 +123,7 @@ class RunRecorder(Callback):
             put_fact(db, "started", now(), only_if_missing=True)
             on = None if self._bench is None else "on" if has_instruments(self._bench) else "none"
             put_fact(db, "outputs", on)
-            for ended in ("ended", "result"):  # of an earlier, interrupted part
+            for ended in ("ended", "result", "energy"):  # of an earlier, interrupted part
                 put_fact(db, ended, None)
             db.execute("DELETE FROM constants WHERE name = 'final'")
             if not db.execute("SELECT 1 FROM constants WHERE name = 'initial'").fetchone():
@@ -170,6 +170,7 @@ class RunRecorder(Callback):
         with self._commit() as db:
             put_fact(db, "status", history.stopped)
             put_fact(db, "ended", now())
+            put_fact(db, "energy", dict(history.energy) or None)
             put_arrays(db, "constants", ("final",), pack({"requested": history.values}, Encoding.ZLIB))
             self._put_seconds(db)
             db.execute("UPDATE sessions SET ended = ? WHERE number = ?", (now(), self.session))

@@ -16,13 +16,13 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.network.network import Network
+from hwlearn.network.network import Network, Programmed
 from hwlearn.network.readings import MeasuredPhase
 from hwlearn.units import format_quantity
 
 _SUMS: Final = (
     "free_J", "nudged_J", "programming_J", "free_s", "nudged_s", "programming_s", "samples", "updates",
-    "free_of_updates_J", "free_of_updates_s", "measured", "modelled", "stated", "clocked", "unknown_programming",
+    "of_updates_J", "of_updates_s", "measured", "modelled", "stated", "clocked", "unknown_programming",
 )  # fmt: skip
 
 
@@ -33,22 +33,25 @@ class EnergyLedger:
     ----------
     network : Network
     model : Kirchhoff
-        For phases whose currents are not measured; see `model`.
+        For phases whose currents are not measured.
 
     Attributes
     ----------
-    model : Kirchhoff
-        The model at present; the training changes it.
-    is_validating : bool
-        Whether phases belong to no update; the training changes it.
+    is_updating : bool
+        Whether phases and programming belong to an update, not to the beginning, a validation or an examination of
+        the gradient; the training changes it.
     """
 
     def __init__(self, network: Network, model: Kirchhoff) -> None:
-        self.model: Kirchhoff = model
-        self.is_validating: bool = False
+        self._model, self._reached = model, model.values
+        self.is_updating: bool = False
         self._network = network
         self._sums = dict.fromkeys(_SUMS, 0.0)
         self._pulses = network.pulse_totals
+
+    def follow(self, model: Kirchhoff) -> None:
+        """Take a model of the network as it is now; each programming after that changes its values."""
+        self._model, self._reached = model, model.values
 
     def add_phase(self, phase: MeasuredPhase) -> None:
         """Count a phase; for `Network.on_phase`."""
@@ -63,28 +66,36 @@ class EnergyLedger:
         power = measured_power(phase)
         self._sums["modelled" if power is None else "measured"] += samples
         if power is None:
-            power = model_power(self.model, phase)
+            if self._reached is not self._model.values:  # perturbed values, which the training does not model
+                self.follow(self._model.with_values(self._reached))
+            power = model_power(self._model, phase)
         joules, took = float(power @ seconds), float(seconds.sum())
         name = "free" if phase.drive is None else "nudged"
         self._sums[f"{name}_J"] += joules
         self._sums[f"{name}_s"] += took
         if phase.drive is None:
             self._sums["samples"] += samples
-            if not self.is_validating:
-                self._sums["free_of_updates_J"] += joules
-                self._sums["free_of_updates_s"] += took
+        self._count_update(joules, took)
 
-    def add_programming(self, seconds: float) -> None:
+    def add_programming(self, programmed: Programmed, seconds: float) -> None:
         """Count a programming that took this long by the clock; for `Network.on_programmed`."""
+        self._reached = programmed.reached
         before, now = self._pulses, self._network.pulse_totals
         self._pulses = now
         if now is not None and before is not None:
-            self._sums["programming_J"] += now[0] - before[0]
-            self._sums["programming_s"] += now[1] - before[1]
-            return
-        self._sums["unknown_programming"] += 1
-        if self._network.simulation is None:  # a simulation takes no time of its own
-            self._sums["programming_s"] += seconds
+            joules, took = now[0] - before[0], now[1] - before[1]
+        else:
+            self._sums["unknown_programming"] += 1
+            # a simulation takes no time of its own
+            joules, took = 0.0, 0.0 if self._network.simulation is not None else seconds
+        self._sums["programming_J"] += joules
+        self._sums["programming_s"] += took
+        self._count_update(joules, took)
+
+    def _count_update(self, joules: float, seconds: float) -> None:
+        if self.is_updating:
+            self._sums["of_updates_J"] += joules
+            self._sums["of_updates_s"] += seconds
 
     def add_update(self) -> None:
         """Count an update."""
@@ -144,8 +155,7 @@ def training_energy(epochs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         sums["updates"] += one["updates"]
         sums["unknown_programming"] += one["programming_J"] is None
         for unit in "Js":
-            spent = one[f"update_{unit}"] * one["updates"] if one["updates"] else 0.0
-            sums[f"free_of_updates_{unit}"] += spent - one[f"nudged_{unit}"] - (one[f"programming_{unit}"] or 0.0)
+            sums[f"of_updates_{unit}"] += one[f"update_{unit}"] * one["updates"] if one["updates"] else 0.0
         sums["measured"] += "measured" in one["source"]
         sums["modelled"] += "model" in one["source"]
         sums["stated"] += "stated" in one["durations"]
@@ -177,9 +187,8 @@ def _account(sums: Mapping[str, float]) -> dict[str, Any]:
     }
     for unit in "Js":
         found[f"total_{unit}"] = sum(sums[f"{name}_{unit}"] for name in ("free", "nudged", "programming"))
-        spent = sum(sums[f"{name}_{unit}"] for name in ("free_of_updates", "nudged", "programming"))
         found[f"inference_{unit}"] = sums[f"free_{unit}"] / samples if samples else None
-        found[f"update_{unit}"] = spent / updates if updates else None
+        found[f"update_{unit}"] = sums[f"of_updates_{unit}"] / updates if updates else None
     found["source"] = _both("measured", sums["measured"], "model", sums["modelled"])
     found["durations"] = _both("stated", sums["stated"], "clock", sums["clocked"])
     return found

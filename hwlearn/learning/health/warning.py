@@ -15,6 +15,7 @@ _CAUSES: Final = {
     "model_residual_V": "the outputs are not those of the model: check wiring, offsets, or the device error",
     "saturated_share": "readings are at the end of their range: reduce the inputs, or use a larger range",
     "update_error_V": "the outputs do not follow the updates: check the programming of the edges",
+    "bias": "the contrasts are not those of the model: check wiring and signs, or the stated device error",
 }
 
 
@@ -25,10 +26,10 @@ def alarm_text(number: int, health: Mapping[str, Any]) -> str:
     bias, size = health.get("bias"), ""
     if isinstance(bias, float) and bias > 1:
         size = f"; the bias is at least {bias:.2g} times the gradient"
-    return (
-        f"health of the gradient, epoch {number + 1}: {name} is {health[name]:.3g}, stated errors explain "
-        f"{health['limits'][name]:.3g}{more}{size}: {_CAUSES[name]}"
-    )
+    found = f"{name} is {health[name]:.3g}"
+    if name != "bias":
+        found += f", stated errors explain {health['limits'][name]:.3g}"
+    return f"health of the gradient, epoch {number + 1}: {found}{more}{size}: {_CAUSES[name]}"
 
 
 def health_text(health: Mapping[str, Any]) -> str:

@@ -30,19 +30,24 @@ from hwlearn.learning.rules.gep import GEP, usable_samples
 from hwlearn.learning.rules.rule import Gradient, GradientRequest, Rule
 from hwlearn.network.network import Readout, TwoPhase
 
+BIAS: Final = "bias"
+
 NAMES: Final = (
     SCALE, AGREEMENT, CONTRAST_ERROR, ONE_SIDED, ONE_SIDED_ERROR, SETPOINT, MIDPOINT, POWER, RESIDUAL, UPDATE,
-    UPDATE_ERROR, "bias",
+    UPDATE_ERROR, BIAS,
 )  # fmt: skip
 """Figures of an epoch in the order of their record, without the shares."""
 
 MOST_SATURATED: Final = 0.5
 """Share of saturated samples above which the gradient that is missing can exceed the one that is left."""
 
+MOST_BIAS: Final = 1.0
+"""Length of the bias over that of the gradient above which a step can go uphill, whatever the devices explain."""
+
 SPACING: Final = 10
 """Batches between two comparisons with what the model predicts, which cost about as much as a batch."""
 
-COMPARED: Final = (AGREEMENT, CONTRAST_ERROR, "bias")
+COMPARED: Final = (AGREEMENT, CONTRAST_ERROR, BIAS)
 """Figures of such a comparison, which stay until the next one."""
 
 _NOT_APPLICABLE, _NOT_MEASURED = -1.0, -2.0  # of the third column of the state
@@ -93,12 +98,11 @@ class HealthWatch:
         found = {name: self._figures.get(name, Figure(name, NOT_MEASURED)) for name in NAMES}
         self._figures = {name: figure for name, figure in self._figures.items() if name in COMPARED}
         self._counts = np.zeros(3, dtype=np.int64)
-        bias = found.pop("bias")
         return {
-            **{name: _rounded(figure.value) for name, figure in found.items()},
+            **{name: _rounded(figure.value) for name, figure in found.items() if name != BIAS},
             "saturated_share": _rounded(saturated / share),
             "skipped_share": _rounded(skipped / share),
-            "bias": _rounded(bias.value),
+            BIAS: _rounded(found[BIAS].value),
             "compared_epoch": self._compared if self._compared >= 0 else NOT_MEASURED,
             "limits": {name: _rounded(one.limit) for name, one in found.items() if one.limit is not None}
             | {"saturated_share": MOST_SATURATED},
@@ -162,7 +166,7 @@ class HealthWatch:
         rule, phases = self._rule, gradient.phases
         if not isinstance(rule, GEP) or phases is None:
             return Figure.missing(
-                SCALE, AGREEMENT, CONTRAST_ERROR, ONE_SIDED, ONE_SIDED_ERROR, SETPOINT, MIDPOINT, POWER, "bias"
+                SCALE, AGREEMENT, CONTRAST_ERROR, ONE_SIDED, ONE_SIDED_ERROR, SETPOINT, MIDPOINT, POWER, BIAS
             )
         some = slice(0, SAMPLES)
         sample = _sample(rule, request, request.inputs[some], phases.rows(some), bench, gradient.nodes)
@@ -182,7 +186,7 @@ class HealthWatch:
         found = [*scale_figures(sample), *contrasts, *nudge_figures(sample)]
         if is_compared:
             value = bias_of(contrasts, sample) if rule.readout != "edges" else NOT_APPLICABLE
-            found.append(Figure("bias", value))
+            found.append(Figure(BIAS, value, MOST_BIAS))
         return found
 
     def _other_side(self, request: GradientRequest, epoch: int, bench: StatedErrors) -> list[Figure]:

@@ -102,6 +102,11 @@ class GEP(Rule):
         if self.nudged == "computed" and self.readout != "outputs":
             raise SetupError(f"computed phases have no readings of {self.readout}; use readout='outputs'")
 
+    @property
+    def follows_cost(self) -> bool:
+        """Whether the contrast is the gradient of the cost: of nudges of order 1."""
+        return isinstance(self.nudge, CurrentNudge | ClampNudge) and self.nudge.order == 1
+
     def gradient(self, request: GradientRequest) -> Gradient:
         """Measure the phases and return their contrast; see `Rule.gradient`."""
         network, model, inputs = request.network, request.model, request.inputs

@@ -77,6 +77,11 @@ class GradientRequest:
 class Rule(ABC):
     """Method that finds the gradient of a cost from measurements."""
 
+    @property
+    def follows_cost(self) -> bool:
+        """Whether its values are derivatives of the cost, not of another one with the same minimum."""
+        return True
+
     @abstractmethod
     def gradient(self, request: GradientRequest) -> Gradient:
         """Measure and return dC/dg."""

@@ -28,8 +28,8 @@ def known(impedance: FloatArray | None) -> FloatArray:
 
 
 def times(matrix: FloatArray, vectors: FloatArray) -> FloatArray:
-    """Return the product of symmetric matrices, one for all samples or one for each, and vectors (S, n)."""
-    return vectors @ matrix if matrix.ndim == 2 else np.einsum("sij,sj->si", matrix, vectors)
+    """Return the product of matrices, one for all samples or one for each, and vectors (S, n)."""
+    return vectors @ matrix.T if matrix.ndim == 2 else np.einsum("sij,sj->si", matrix, vectors)
 
 
 def solved(matrix: FloatArray, vectors: FloatArray) -> FloatArray:
@@ -53,7 +53,7 @@ def impedance_power(impedance: FloatArray | None, exponent: float, vectors: Floa
     if exponent == 0:
         return vectors
     if exponent == 1:
-        return times(Z, vectors) if _is_symmetric(Z) else np.einsum("...ij,sj->si", Z, vectors)
+        return times(Z, vectors)
     if exponent == -1:
         return solved(Z, vectors)
     if not _is_symmetric(Z):

@@ -80,10 +80,11 @@ class ClampNudge(Nudge):
     ----------
     order : float
         Order k of another step, ``V_F - t Z^(2-k) e``: the voltages that `CurrentNudge` of this order reaches.
+        Unless given 2, or 1 for ``metric="impedance"``.
     """
 
     metric: Literal["identity", "impedance"] = "identity"
-    order: float = field(default=2.0, kw_only=True)
+    order: float = field(default=None, kw_only=True)  # type: ignore[assignment]  # None only until it is known
 
     kind: ClassVar[DriveKind] = "clamp"
 
@@ -91,8 +92,11 @@ class ClampNudge(Nudge):
         super().__post_init__()
         if self.metric not in ("identity", "impedance"):
             raise NetworkError(f"clamp metric must be 'identity' or 'impedance', got {self.metric!r}")
+        given: object = self.order
+        if given is None:
+            object.__setattr__(self, "order", 1.0 if self.metric == "impedance" else 2.0)
         _check_order(self.order)
-        if self.metric == "impedance" and self.order != 2:
+        if self.metric == "impedance" and self.order != 1:
             raise NetworkError(f"metric='impedance' is order 1, and order={self.order:g} is given too; give one")
 
     @property

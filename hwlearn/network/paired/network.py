@@ -125,6 +125,12 @@ class PairedNetwork(Network):
         return sum(moves) if moves else None
 
     @property
+    def pulse_totals(self) -> tuple[float, float] | None:
+        """Joules and seconds of all pulses at devices of both copies; None unless both have pulses."""
+        free, clamped = self.free.pulse_totals, self.clamped.pulse_totals
+        return None if free is None or clamped is None else (free[0] + clamped[0], free[1] + clamped[1])
+
+    @property
     def direct_levels(self) -> int | None:
         """Number of voltages that both copies can measure directly; None: any."""
         return min((n for _, copy in self._copies() if (n := copy.direct_levels) is not None), default=None)

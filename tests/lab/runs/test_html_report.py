@@ -2,9 +2,9 @@
 
 import json
 import re
+import signal
 import sqlite3
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,9 +17,12 @@ from hwlearn.errors import RunError
 from hwlearn.lab.runs.html_report import tables
 from hwlearn.lab.runs.html_report.verdict import wilson_interval
 from hwlearn.lab.runs.packing import Encoding, Packed, pack
+from hwlearn.lab.runs.recorder import RunRecorder
 from hwlearn.lab.runs.report import write_report
 from hwlearn.lab.runs.store import Run
+from hwlearn.lab.runs.views.energy import energy_of_run
 from hwlearn.lab.runs.views.failures import failed_edges
+from hwlearn.learning.energy import training_energy
 from hwlearn.units import format_quantity
 
 ATTACK = "<script>alert(1)</script> $\\frac \"'> \u202e"
@@ -146,11 +149,30 @@ def test_edges_that_missed_their_targets_are_crossed(bench_path, tmp_path):
 def test_energy_is_shown_where_it_is_known(bench_path, tmp_path):
     run = recorded(hl.open_bench(bench_path, ["train.epochs=2"]), tmp_path)
     free = sum(epoch.energy["free_J"] for epoch in run.epochs())
-    text = Page.of(tables.energy(run.epochs())).text
+    with run.contents() as contents:
+        text = Page.of(tables.energy(energy_of_run(contents, run.epochs()))).text
     assert f"free phases{format_quantity(free, 'J')} in " in text
     assert "programmingenergy not known" in text
     assert "whole training, energy without programming" in text
-    assert tables.energy([replace(epoch, energy={}) for epoch in run.epochs()]) == ""
+    assert tables.energy({}) == ""
+
+
+def test_energy_of_an_interrupted_epoch_is_in_the_report(bench_path, tmp_path):
+    class Press(hl.Callback):
+        def on_step(self, step):
+            if step.number == 4:  # the first of two batches
+                signal.raise_signal(signal.SIGINT)
+
+    bench = hl.open_bench(bench_path, ["train.epochs=4", "train.batch=3"])
+    run = Run.create(bench, tmp_path)
+    with bench, RunRecorder(run, bench) as recorder:
+        history = bench.train(callbacks=[recorder, Press()], progress=False)
+    assert history.stopped == "interrupted"
+    with run.contents() as contents:
+        found = energy_of_run(contents, run.epochs())
+    assert found == history.energy
+    assert found["updates"] > sum(epoch.energy["updates"] for epoch in run.epochs())
+    assert found["training_J"] > training_energy(epoch.energy for epoch in run.epochs())["training_J"]
 
 
 def test_ending_and_format_of_a_report_agree(bench_path, tmp_path):

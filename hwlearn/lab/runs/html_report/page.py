@@ -26,6 +26,7 @@ from hwlearn.lab.runs.html_report.style import STYLE
 from hwlearn.lab.runs.html_report.svg import drawn_svg
 from hwlearn.lab.runs.html_report.verdict import Verdict
 from hwlearn.lab.runs.variables import ValuesOfRun
+from hwlearn.lab.runs.views.energy import energy_of_run
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Browsers load nothing and run nothing, whatever a note or a name contains."""
@@ -66,7 +67,7 @@ def _sections(contents: RunContents, made: str) -> Iterator[str]:
     kinds = tuple(found)
     yield from _network(contents, bench, topology, kinds)
     yield _section("Programming", tables.programming(contents, epochs, kinds))
-    energy = tables.energy(epochs)
+    energy = tables.energy(energy_of_run(contents, epochs))
     if energy:
         yield _section("Energy", energy)
     yield _section("Calibration", tables.calibration(contents))

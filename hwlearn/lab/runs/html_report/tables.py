@@ -17,7 +17,6 @@ from hwlearn.lab.runs.contents import RunContents
 from hwlearn.lab.runs.html_report.bench_of_run import BenchOfRun
 from hwlearn.lab.runs.html_report.verdict import duration_text
 from hwlearn.lab.runs.variables import ValuesOfRun
-from hwlearn.learning.energy import training_energy
 from hwlearn.learning.records import Epoch
 from hwlearn.storage.toml_text import toml_tables
 from hwlearn.units import format_quantity
@@ -50,9 +49,8 @@ def programming(contents: RunContents, epochs: list[Epoch], kinds: tuple[ValuesO
     return fact_table(facts)
 
 
-def energy(epochs: list[Epoch]) -> str:
-    """Return the table of the energy of a run; empty if its epochs have no account of it."""
-    account = training_energy(epoch.energy for epoch in epochs)
+def energy(account: Mapping[str, Any]) -> str:
+    """Return the table of the energy of a run; empty without an account of it."""
     if not account:
         return ""
     facts = []
