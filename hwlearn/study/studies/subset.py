@@ -33,7 +33,7 @@ CHOICES = {"random": RULES, "sensitive": RULES, "nearest": ("analytic",)}
 """How edges are chosen, and for which rules; the nearest are those in the layers at the outputs."""
 
 SAMPLES, OUTPUTS = 4, 3
-SEEDS = 10
+SEEDS = 6
 NOISE_V = 1e-3
 """Read noise of the twin."""
 
@@ -219,5 +219,5 @@ STUDY = Study(
     run,
     summarise,
     answer,
-    version=3,
+    version=2,
 )
