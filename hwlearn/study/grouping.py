@@ -27,6 +27,13 @@ def by(rows: Sequence[StudyRow], *names: str) -> dict[tuple[Any, ...], list[Stud
     return dict(groups)
 
 
+def curves(rows: Sequence[StudyRow], place: str, name: str) -> list[dict[float, float]]:
+    """Return, for each seed, one result of its rows by one value of their points."""
+    return [
+        {float(row.point[place]): float(row.result[name]) for row in same} for same in by(rows, "seed").values()
+    ]
+
+
 def paired(first: Sequence[StudyRow], second: Sequence[StudyRow], name: str) -> tuple[list[float], list[float]]:
     """Return one result of two groups for the seeds that both have."""
     there = {row.point["seed"]: float(row.result[name]) for row in second}

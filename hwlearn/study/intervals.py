@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,28 +87,35 @@ def proportion(hits: int, trials: int) -> Interval:
     return Interval(hits / trials, float(found.low), float(found.high), trials)
 
 
-def power_law(x: Sequence[float], y: Sequence[float]) -> tuple[Interval, Interval]:
-    """Fit ``y = a x^b`` to positive values by least squares of the logarithms.
+def power_law(curves: Sequence[Mapping[float, float]]) -> tuple[Interval, Interval]:
+    """Fit ``y = a x^b`` to the positive values of each sample by least squares of the logarithms.
+
+    Parameters
+    ----------
+    curves : sequence of mapping
+        One for each sample: y by x. The intervals are those of the means over samples, so that they contain how
+        much samples differ.
 
     Returns
     -------
     (Interval, Interval)
-        ``a`` and ``b``.
+        ``a`` as a geometric mean, and ``b``.
 
     Raises
     ------
     ValueError
-        If there are fewer than three points.
+        If there is no sample, one has fewer than three places, or a value is not positive.
     """
-    if len(x) < 3:
-        raise ValueError("a power law needs three points")
-    fit = stats.linregress(np.log(x), np.log(y))
-    t = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 2))
-    slope, height = float(fit.slope), float(fit.intercept)
-    # of equal values scipy computes 0 / 0
-    steep, high = (t * float(np.nan_to_num(error)) for error in (fit.stderr, fit.intercept_stderr))
-    factor = Interval(math.exp(height), math.exp(height - high), math.exp(height + high), len(x))
-    return factor, Interval(slope, slope - steep, slope + steep, len(x))
+    fits = []
+    for curve in curves:
+        x, y = np.array([*curve]), np.array([*curve.values()])
+        if len(x) < 3:
+            raise ValueError("a power law needs three places")
+        if not ((x > 0).all() and (y > 0).all()):
+            raise ValueError("a power law needs positive values")
+        fits.append(np.polyfit(np.log(x), np.log(y), 1))
+    slopes, heights = (_samples([fit[k] for fit in fits]) for k in (0, 1))
+    return geometric_mean(np.exp(heights).tolist()), mean(slopes.tolist())
 
 
 def _samples(values: Sequence[float]) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hwlearn.errors import SetupError
 from hwlearn.study.catalogue import STUDIES, find_study
-from hwlearn.study.running import read_result
+from hwlearn.study.running import read_any_version
 from hwlearn.study.study import Finding, StudyResult, StudyTable
 from hwlearn.units import format_quantity
 
@@ -24,6 +24,8 @@ Intervals are 95 % confidence intervals unless stated otherwise.
 def study_page(folder: Path, page: Path) -> str:
     """Return the page of all full studies whose results are in a folder, as Markdown.
 
+    Results of earlier versions of a study are left out, and named.
+
     Parameters
     ----------
     folder : Path
@@ -33,10 +35,13 @@ def study_page(folder: Path, page: Path) -> str:
     Raises
     ------
     SetupError
-        If a result cannot be read, or lacks a finding that the answer of its study needs.
+        If there is no result, one cannot be read, or lacks a finding that the answer of its study needs.
     """
     files = [folder / f"{name}.json" for name in STUDIES]
-    results = [read_result(file) for file in files if file.is_file()]
+    found = [read_any_version(file) for file in files if file.is_file()]
+    results = [one for one in found if one.version == find_study(one.study).version]
+    if not results:
+        raise SetupError(f"{folder} has no results of studies; name their folder with -o, or compute one")
     parts = [_HEAD, _cost(results), _answers(results), _failures(results)]
     link = Path(os.path.relpath(folder, page.parent)).as_posix()
     parts += [_section(one, link) for one in results]
@@ -48,7 +53,7 @@ def _cost(results: Sequence[StudyResult]) -> str:
     missing = [name for name in STUDIES if name not in {one.study for one in results}]
     text = f"All of it took {_duration(sum(one.seconds for one in results))} of one core.\n"
     if missing:
-        text += f"\nNot computed in full yet: {', '.join(missing)}; `hwlearn study NAME` computes them.\n"
+        text += f"\nNot computed in full now: {', '.join(missing)}; `hwlearn study NAME` computes them.\n"
     return text
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from hwlearn.errors import RunError, SetupError
-from hwlearn.lab.runs.provenance import package_versions
 from hwlearn.lab.sweeps.execution import execute
 from hwlearn.lab.sweeps.table import Outcome, PointTable, StoredTable
 from hwlearn.storage.atomic_file import write_atomically
@@ -104,7 +103,7 @@ def finish_study(study: Study, place: Path, quick: bool) -> StudyResult:
         len(rows),
         0,
         sum(row.seconds or 0.0 for row in stored),
-        package_versions(),
+        _versions(StoredTable(place)),
         summary,
         as_columns(rows),
     )
@@ -116,6 +115,17 @@ def finish_study(study: Study, place: Path, quick: bool) -> StudyResult:
     return result
 
 
+def _versions(stored: StoredTable) -> dict[str, str]:
+    """Return the versions of the packages that computed the points, of one that changed meanwhile all of them."""
+    found: dict[str, list[str]] = {}
+    for session in stored.sessions():
+        for name, version in dict(session.get("versions") or {}).items():
+            known = found.setdefault(str(name), [])
+            if str(version) not in known:
+                known.append(str(version))
+    return {name: ", ".join(versions) for name, versions in found.items()}
+
+
 def read_result(file: str | Path) -> StudyResult:
     """Return the result that `run_study` wrote.
 
@@ -124,11 +134,7 @@ def read_result(file: str | Path) -> StudyResult:
     SetupError
         If the file cannot be read or is no result, or the study has changed since.
     """
-    text = read_text(Path(file), "result of a study", SetupError)
-    try:
-        result = StudyResult.from_json(json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SetupError(f"{file} is no result of a study: {error}") from error
+    result = read_any_version(file)
     version = find_study(result.study).version
     if result.version != version:
         raise SetupError(
@@ -136,3 +142,18 @@ def read_result(file: str | Path) -> StudyResult:
             f"it again with hwlearn study {result.study}"
         )
     return result
+
+
+def read_any_version(file: str | Path) -> StudyResult:
+    """Return the result that `run_study` wrote, also that of an earlier version of its study.
+
+    Raises
+    ------
+    SetupError
+        If the file cannot be read or is no result.
+    """
+    text = read_text(Path(file), "result of a study", SetupError)
+    try:
+        return StudyResult.from_json(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SetupError(f"{file} is no result of a study: {error}") from error

@@ -12,6 +12,17 @@ from hwlearn.study.intervals import Interval
 Verdict = Literal["holds", "does not hold", "undecided", "figure"]
 """Of a claim; ``"figure"`` for a number that no claim states."""
 
+
+def at_least(found: Interval, least: float) -> Verdict:
+    """Return whether a number is at least another one, by its interval."""
+    return "holds" if found.low >= least else "does not hold" if found.high < least else "undecided"
+
+
+def at_most(found: Interval, most: float) -> Verdict:
+    """Return whether a number is at most another one, by its interval."""
+    return "holds" if found.high <= most else "does not hold" if found.low > most else "undecided"
+
+
 Point = Mapping[str, Any]
 """What one computation is called with: names, and text, numbers or True and False."""
 

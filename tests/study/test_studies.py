@@ -28,7 +28,7 @@ SHARE = {
     ),
     "paired": lambda p: p["seed"] < 2,
     "energy": lambda p: p["bench"] in ("regression", "iris", "iris-pulsed") and p["seed"] < 2,
-    "tasks": lambda p: p["seed"] < 2 and (p["task"] in ("iris", "sequence") or p.get("edges") == 40),
+    "tasks": lambda p: p["seed"] < 2 and (p["task"] in ("iris", "xor-nmos", "sequence") or p.get("edges") == 40),
 }
 """Points that are computed here, so that each kind of finding occurs."""
 

@@ -169,11 +169,25 @@ def test_intervals_of_means_cover_the_truth(samples):
 
 def test_power_law_is_found():
     x = np.array([1.0, 2, 5, 10, 20])
-    factor, power = intervals.power_law(x, 3 * x**-0.7)
-    assert (factor.value, power.value) == pytest.approx((3, -0.7))
-    assert power.low <= -0.7 <= power.high
-    factor, power = intervals.power_law(x, np.full(5, 2.0))
-    assert (factor.value, power.value, power.low, power.high) == pytest.approx((2, 0, 0, 0))
+    of = {b: dict(zip(x.tolist(), (3 * x**b).tolist(), strict=True)) for b in (-0.7, -0.5)}
+    factor, power = intervals.power_law([of[-0.7], of[-0.5]])
+    assert (factor.value, power.value, power.count) == pytest.approx((3, -0.6, 2))
+    assert (power.low, power.high) == pytest.approx((-0.6 - 1.2706, -0.6 + 1.2706), abs=1e-3)
+    for wrong in ([], [{1.0: 1.0, 2.0: 2.0}], [{1.0: 1.0, 2.0: 0.0, 3.0: 1.0}]):
+        with pytest.raises(ValueError, match=r"no value|three places|positive"):
+            intervals.power_law(wrong)
+
+
+def test_intervals_of_exponents_hold_what_differs_between_networks():
+    rng, places, hits = np.random.default_rng(2), np.array([0.003, 0.01, 0.03, 0.1]), 0
+    for _ in range(600):
+        curves = []
+        for exponent in rng.normal(0.5, 0.3, 8):
+            y = places**exponent * np.exp(rng.normal(0, 0.1, 4))
+            curves.append(dict(zip(places.tolist(), y.tolist(), strict=True)))
+        _, power = intervals.power_law(curves)
+        hits += power.low <= 0.5 <= power.high
+    assert abs(hits / 600 - 0.95) < 0.03, hits
 
 
 @pytest.mark.usefixtures("toy")
@@ -193,6 +207,59 @@ def test_the_page_has_the_numbers_of_the_results(tmp_path):
     assert f"{result.finding('mean').value:.3g}" in text
     assert "- **What is the mean?** It is 2.6." in text
     assert "What did not hold" not in text
+
+
+@pytest.mark.usefixtures("toy")
+def test_versions_are_those_that_computed_the_points(tmp_path, monkeypatch):
+    computed = run_study("toy", tmp_path, workers=1).versions
+    monkeypatch.setattr("hwlearn.lab.runs.provenance.package_versions", lambda: {"hwlearn": "9.9"})
+    monkeypatch.setattr("hwlearn.lab.sweeps.table.session_facts", lambda: {"versions": {"hwlearn": "9.9"}})
+    again = run_study("toy", tmp_path, workers=1).versions
+    assert again["hwlearn"].split(", ")[0] == computed["hwlearn"]
+
+
+def test_a_folder_without_results_has_no_page_and_none_is_overwritten(tmp_path):
+    (tmp_path / "page.md").write_text("mine")
+    ran = CliRunner().invoke(app, ["study", "-o", str(tmp_path / "empty"), "--page", str(tmp_path / "page.md")])
+    assert ran.exit_code == 1
+    assert "has no results of studies" in ran.output
+    assert (tmp_path / "page.md").read_text() == "mine"
+    ran = CliRunner().invoke(app, ["study", "bias", "--quick", "--page", "q.md", "-o", str(tmp_path / "empty")])
+    assert ran.exit_code == 2
+    assert not (tmp_path / "empty").exists(), "nothing was computed"
+
+
+@pytest.mark.usefixtures("toy")
+def test_results_of_earlier_versions_are_left_out_of_the_page_and_named(tmp_path, monkeypatch):
+    for name, version in (("exactness", 1), ("bias", 2)):
+        study = Study(name, f"What of {name}?", "Squares.", _points, _square, _mean, _answer, version=version)
+        monkeypatch.setattr(running, "find_study", lambda _, study=study: study)
+        run_study(name, tmp_path, workers=1)
+    now = Study("exactness", "What of exactness?", "Squares.", _points, _square, _mean, _answer, version=1)
+    monkeypatch.setattr(page, "find_study", lambda _: now)
+    text = study_page(tmp_path, tmp_path / "study.md")
+    assert "What of exactness?" in text
+    assert "What of bias?" not in text
+    assert "Not computed in full now: bias, readout" in text
+
+
+def test_a_study_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
+    whole = Study("bias", "What is the mean?", "Squares.", _points, _square, _mean, _answer)
+    broken = Study("exactness", "", "", _points, _broken, _mean, _answer)
+    for module in (running, page, catalogue):
+        monkeypatch.setattr(module, "find_study", {"bias": whole, "exactness": broken}.__getitem__)
+    ran = CliRunner().invoke(app, ["study", "exactness", "bias", "-o", str(tmp_path), "--workers", "1"])
+    assert ran.exit_code == 1
+    assert "3 of 6 points could not be computed" in ran.output
+    assert "1 of 2 studies failed" in ran.output
+    assert (tmp_path / "bias.json").is_file()
+    assert "What is the mean?" in (tmp_path / "study.md").read_text()
+
+
+def test_the_committed_page_is_that_of_the_committed_results():
+    text = study_page(COMMITTED, COMMITTED.with_suffix(".md"))
+    assert "Not computed in full" not in text
+    assert text == COMMITTED.with_suffix(".md").read_text(encoding="utf-8")
 
 
 def test_command_lists_and_computes(tmp_path):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwlearn.cli.outcome import JsonOption, at_work, command, print_json
+from hwlearn.cli.outcome import CommandFailed, JsonOption, at_work, command, print_json
 from hwlearn.cli.series.places import ClusterOption, WorkersOption
 from hwlearn.errors import RunError, SetupError
 
@@ -52,12 +52,20 @@ def study(
     wanted = list(STUDIES) if ALL in names else list(dict.fromkeys(names))
     for name in wanted:
         find_study(name)  # a wrong name is refused before anything is computed
-    for name in wanted:
-        _one(name, output, quick, workers, cluster, retry_failed, as_json)
-    if not quick:
-        _write_page(output, output / "study.md" if page is None else page, as_json)
-    elif page is not None:
+    if quick and page is not None:
         raise SetupError("a quick study has no page; leave out --page")
+    failures = []
+    for name in wanted:
+        try:
+            with at_work():
+                _one(name, output, quick, workers, cluster, retry_failed, as_json)
+        except CommandFailed as error:  # the other studies are computed all the same
+            failures.append(str(error))
+    if not quick and len(failures) < len(wanted):
+        _write_page(output, output / "study.md" if page is None else page, as_json)
+    if failures:
+        more = f"; {len(failures)} of {len(wanted)} studies failed" if len(wanted) > 1 else ""
+        raise CommandFailed(f"{failures[0]}{more}")
 
 
 def _one(

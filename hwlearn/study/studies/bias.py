@@ -69,13 +69,13 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
                 signs = "both signs" if symmetric else "one sign"
                 if not symmetric:  # with both signs the lines are level
                     lines.append(CurveLine.of(f"{kind}, {name}", dict(zip(MOVES_V, found, strict=True))))
-                table.append((kind, name, signs, *(f"{one.value:.3f}" for one in found)))
+                table.append((kind, name, signs, *(f"{one.value:.4f}" for one in found)))
                 at = MOVES_V.index(1e-2)
                 findings.append(
                     Finding.of(
                         f"cosine {kind} {name} {signs}",
                         f"on {kind} networks the contrast of {name} with {signs} has a cosine of "
-                        f"{found[at].value:.3f} to the exact gradient, if outputs move by 10 mV",
+                        f"{found[at].value:.4f} to the exact gradient, if outputs move by 10 mV",
                         found[at],
                     )
                 )
@@ -100,7 +100,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         findings.append(
             Finding.of(
                 f"order {order:g}",
-                f"on resistors the contrast of a nudge of order {order:g} has a cosine of {found_here.value:.3f} "
+                f"on resistors the contrast of a nudge of order {order:g} has a cosine of {found_here.value:.4f} "
                 "to the exact gradient",
                 found_here,
             )
@@ -124,8 +124,8 @@ def answer(found: Mapping[str, Finding]) -> str:
     ep, cl = ([found[f"cosine {kind} {rule} both signs"].value for kind in KINDS] for rule in ("EP", "CL"))
     one = min(found[f"cosine {kind} EP one sign"].value for kind in KINDS)
     return (
-        f"With both signs, EP has a cosine of at least {min(ep):.3f} to the exact gradient on all kinds of "
-        f"networks if outputs move by 10 mV, with one sign {one:.3f}. CL descends another cost: its cosine to the "
+        f"With both signs, EP has a mean cosine of {min(ep):.4f} or more to the exact gradient on each kind of "
+        f"network if outputs move by 10 mV, with one sign {one:.4f}. CL descends another cost: its cosine to the "
         f"gradient of the squared error is {min(cl):.2f} to {max(cl):.2f}."
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hwlearn.study.circuits import reference_task
-from hwlearn.study.grouping import by, select, values
+from hwlearn.study.grouping import by, curves, select, values
 from hwlearn.study.intervals import geometric_mean, power_law
 from hwlearn.study.study import CurveLine, Finding, Point, Study, StudyChart, StudyRow, StudyTable, Summary
 from hwlearn.study.training import RULES, seeded, trained_error, unique
@@ -41,14 +41,14 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         if not found:
             continue
         lines.append(CurveLine.of(rule, found))
-        loud = {noise: one for noise, one in found.items() if noise >= 3e-4}
-        _, power = power_law(list(loud), [one.value for one in loud.values()])
+        loud = [row for row in select(rows, axis="noise", rule=rule) if row.point["noise_V"] >= 3e-4]
+        _, power = power_law(curves(loud, "noise_V", "error_V"))
         findings.append(
             Finding.of(
                 f"noise {rule}",
                 f"above 0.3 mV the error of {rule} grows as the noise to the power of {power.value:.2f}",
                 power,
-                basis="fit to the geometric means",
+                basis=f"fits to {power.count} networks",
             )
         )
         at = found[1e-3]

@@ -11,9 +11,9 @@ from hwlearn.learning.records import Schedule
 from hwlearn.learning.rules import CoupledLearning
 from hwlearn.learning.training import Trainer
 from hwlearn.study.circuits import reference_task
-from hwlearn.study.grouping import by, paired, select, values
+from hwlearn.study.grouping import by, curves, paired, select, values
 from hwlearn.study.intervals import geometric_mean, mean_ratio, power_law
-from hwlearn.study.study import CurveLine, Finding, Point, Study, StudyChart, StudyRow, Summary
+from hwlearn.study.study import CurveLine, Finding, Point, Study, StudyChart, StudyRow, Summary, at_least
 from hwlearn.study.training import seeded, true_rms_V
 from hwlearn.study.twins import open_twin
 
@@ -57,14 +57,14 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         name = "one network" if copies == 1 else f"two copies, overclamped {factor:g} times"
         lines.append(CurveLine.of(name, found))
         if copies == 2 and len(found) >= 3:
-            _, power = power_law(list(found), [one.value for one in found.values()])
+            _, power = power_law(curves([row for row in group if row.point["spread"] > 0], "spread", "error_V"))
             findings.append(
                 Finding.of(
                     f"power {factor:g}",
                     f"the error of a pair overclamped {factor:g} times grows as the spread of its devices to the "
                     f"power of {power.value:.2f}",
                     power,
-                    basis="fit to the geometric means",
+                    basis=f"fits to {power.count} networks",
                 )
             )
     one = select(rows, copies=1, spread=0.01)
@@ -74,9 +74,9 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
             Finding.of(
                 f"pair {factor:g}",
                 f"with devices that differ by 1 %, a pair overclamped {factor:g} times ends with "
-                f"{ratio.value:.1f} times the error of one network that holds both phases",
+                f"{ratio.value:.1f} times the error of one network that holds both phases; the claim is above 1",
                 ratio,
-                verdict="holds" if ratio.low > 1 else "undecided",
+                verdict=at_least(ratio, 1.0),
             )
         )
     chart = StudyChart(
