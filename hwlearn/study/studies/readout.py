@@ -35,7 +35,7 @@ EVERYWHERE = ("model", "analytic", "ep", "cl")
 
 PHASES = ("ep", "cl")
 REFERENCE = {"device_error": 0.2, "noise_V": 1e-3, "adc_bits": 12}
-SEEDS, MANY, OF_EACH_KIND = 5, 24, 8
+SEEDS, MANY, OF_EACH_KIND = 5, 40, 20
 
 
 def points(quick: bool) -> list[Point]:
@@ -280,5 +280,5 @@ STUDY = Study(
     run,
     summarise,
     answer,
-    version=2,
+    version=3,
 )
