@@ -240,9 +240,13 @@ class StoredTable:
 
 
 def _create(folder: Path, definition: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> None:
-    """Create the database; if the process is killed, the folder has the complete one or none."""
+    """Create the database; if the process is killed, the folder has the complete one or none.
+
+    A database that it replaces goes first, with all that SQLite has kept beside it: a WAL that is left would be
+    read as part of the new one.
+    """
     unfinished = folder / f"{DATABASE}.new"
-    unfinished.unlink(missing_ok=True)
+    _remove(unfinished)
     with closing(sqlite3.connect(unfinished)) as db:
         db.execute(f"PRAGMA synchronous={database.SYNCHRONOUS['full']}")
         db.execute(f"PRAGMA application_id={_APPLICATION}")
@@ -254,7 +258,14 @@ def _create(folder: Path, definition: Mapping[str, Any], points: Sequence[Mappin
             db.executemany("INSERT INTO meta VALUES (?, ?)", facts.items())
             rows = ((number, _json(point)) for number, point in enumerate(points))
             db.executemany("INSERT INTO points (number, point) VALUES (?, ?)", rows)
+    _remove(folder / DATABASE)
     unfinished.replace(folder / DATABASE)
+
+
+def _remove(path: Path) -> None:
+    """Remove a database, and then its files: without the database they are worth nothing."""
+    for ending in ("", "-journal", "-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def _connect(folder: Path) -> sqlite3.Connection:

@@ -1,5 +1,7 @@
 """The durable table: continued, refused, idempotent."""
 
+import shutil
+
 import pytest
 
 from hwlearn.errors import NetworkError, RunError
@@ -33,6 +35,26 @@ def test_table_of_another_definition_is_refused_once_a_point_was_run(tmp_path):
         table.put(Outcome(0, "{}", None, 0.1))
     with pytest.raises(RunError, match=r"settings\.rate was 2, is now 3"):
         PointTable(tmp_path, {"settings": {"rate": 3}}, POINTS)
+
+
+@pytest.fixture
+def killed(tmp_path):
+    """The folder of a sweep that was killed before its first point: the WAL of its table is left."""
+    with PointTable(tmp_path / "running", {"f": 1}, POINTS):
+        shutil.copytree(tmp_path / "running", tmp_path / "killed")
+    assert (tmp_path / "killed" / "sweep.sqlite-wal").stat().st_size
+    return tmp_path / "killed"
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_table_that_replaces_one_of_a_killed_process_is_sound(killed, deleted):
+    if deleted:
+        (killed / "sweep.sqlite").unlink()
+    points = [{"x": x} for x in range(800)]
+    with PointTable(killed, {"f": 2}, points) as table:
+        table.put(Outcome(0, '{"y": 1}', None, 0.1))
+    assert StoredTable(killed).counts() == {"pending": 799, "finished": 1, "failed": 0}
+    assert len(StoredTable(killed).sessions()) == 1
 
 
 def test_table_that_another_process_writes_is_refused(tmp_path):
