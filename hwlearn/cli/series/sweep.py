@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from hwlearn import early_exit
 from hwlearn.cli.outcome import (
     FAILED,
     INTERRUPTED,
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
     from hwlearn.lab.sweeps.running import SweepOptions
     from hwlearn.lab.sweeps.sweep import Sweep
     from hwlearn.lab.sweeps.table import Outcome
+
+_ENDS: Final = (HwlearnError, OSError, KeyboardInterrupt, SystemExit)
+"""What ends a sweep early, after which its result is printed all the same."""
+_FILES: Final = 2
+"""The table and the figure."""
 
 
 @command
@@ -102,45 +109,70 @@ def sweep(
 def _run(definition: SweepDefinition, folder: Path, options: SweepOptions, as_json: bool) -> int:
     """Run a sweep, print its result, and return the exit code."""
     from hwlearn.lab.sweeps.progress import progress_bar
-    from hwlearn.lab.sweeps.running import finished, run_points
+    from hwlearn.lab.sweeps.running import run_points
+    from hwlearn.lab.sweeps.sweep import open_sweep
     from hwlearn.lab.sweeps.table import PointTable
 
     points = definition.points()
-    error: BaseException | None = None
-    with PointTable(folder, definition.facts(), points) as table:
-        counts = table.counts()
-        if as_json:
-            print_json(
-                event="start",
-                folder=str(folder),
-                bench=definition.trained.name,
-                points=len(points),
-                done=counts["finished"] + counts["failed"],
-            )
-        else:
-            typer.echo(f"sweep         {folder}\npoints        {_points_text(definition, counts)}")
-        with progress_bar(definition.trained.name, False if as_json else None) as shown:
-            on_outcome = shown.begin(counts, options.retry_failed)
+    errors: list[BaseException] = []
+    begun = False
+    try:
+        with PointTable(folder, definition.facts(), points) as table:
+            early_exit.work_begins()  # from here on there is a result to print
+            counts = table.counts()
+            _print_start(definition, folder, counts, as_json)
+            begun = True
+            with progress_bar(definition.trained.name, False if as_json else None) as shown:
+                on_outcome = shown.begin(counts, options.retry_failed)
 
-            def received(outcome: Outcome) -> None:
-                on_outcome(outcome)
-                if as_json:
-                    print_json(**_point_facts(outcome))
+                def received(outcome: Outcome) -> None:
+                    on_outcome(outcome)
+                    if as_json:
+                        print_json(**_point_facts(outcome))
 
-            try:
                 run_points(definition, table, options, received)
-            except (HwlearnError, OSError, KeyboardInterrupt, SystemExit) as ended:
-                error = ended
+    except _ENDS as error:
+        if not begun:
+            raise
+        errors.append(error)
     with at_work():
-        found = finished(folder)
-    return _closed(found, error, as_json)
+        found = open_sweep(folder)
+        written = _write(found, errors)
+        return _closed(found, written, errors, as_json)
 
 
-def _closed(found: Sweep, error: BaseException | None, as_json: bool) -> int:
+def _print_start(definition: SweepDefinition, folder: Path, counts: Any, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            event="start",
+            folder=str(folder),
+            bench=definition.trained.name,
+            points=sum(counts.values()),
+            done=counts["finished"] + counts["failed"],
+        )
+    else:
+        typer.echo(f"sweep         {folder}\npoints        {_points_text(definition, counts)}")
+
+
+def _write(found: Sweep, errors: list[BaseException]) -> dict[str, Path]:
+    """Write the files of a sweep that ended and return them; what went wrong is added to the errors."""
+    from hwlearn.lab.sweeps.running import FIGURES, draw_sweep
+    from hwlearn.lab.sweeps.table import DATABASE
+
+    written = {"table": found.folder / DATABASE}
+    try:
+        written["table"] = found.export(found.table)
+        if draw_sweep(found):
+            written["figure"] = found.folder / FIGURES[0]
+    except _ENDS as error:
+        errors.append(error)
+    return written
+
+
+def _closed(found: Sweep, written: Mapping[str, Path], errors: Sequence[BaseException], as_json: bool) -> int:
     """Print the result of a sweep that ended, whatever ended it, and return the exit code."""
     counts = found.counts()
     total, done = sum(counts.values()), counts["finished"]
-    stopped = "finished" if error is None else "interrupted" if not isinstance(error, Exception) else "failed"
     facts: dict[str, Any] = {
         "event": "end",
         "points": total,
@@ -148,28 +180,17 @@ def _closed(found: Sweep, error: BaseException | None, as_json: bool) -> int:
         "failed": counts["failed"],
         "pending": counts["pending"],
         "seconds": round(found.seconds(), 3),
-        "stopped": stopped,
-        "table": str(found.table.absolute()),
+        "stopped": _stopped(errors),
         "folder": str(found.folder.absolute()),
-    }
-    figure = found.folder / "sweep.svg"
-    if figure.is_file():
-        facts["figure"] = str(figure.absolute())
+    } | {name: str(path.absolute()) for name, path in written.items()}
     if as_json:
         print_json(**facts)
     else:
         typer.echo(f"finished      {done} of {total} points in {found.seconds():.1f} s")
-        typer.echo(f"table         {found.table}")
-        if figure.is_file():
-            typer.echo(f"figure        {figure}")
-    go_on = f"continue with: hwlearn sweep --resume -o {shlex.quote(str(found.folder))}"
-    if error is not None:
-        text = "interrupted" if stopped == "interrupted" else causes(error)
-        line = f"{text}; {done} of {total} points are finished and kept, {go_on}"
-        typer.echo(f"hwlearn: {one_line(' '.join(line.split()))}", err=True)
-        if isinstance(error, SystemExit):
-            raise error
-        return INTERRUPTED if stopped == "interrupted" else FAILED
+        for name, path in written.items():
+            typer.echo(f"{name:<14}{path}")
+    if errors:
+        return _report(errors, found, len(written) == _FILES)
     if counts["failed"]:
         first = next(row for row in found.rows() if row.status == "failed")
         typer.echo(
@@ -182,6 +203,29 @@ def _closed(found: Sweep, error: BaseException | None, as_json: bool) -> int:
         )
         return FAILED
     return 0
+
+
+def _report(errors: Sequence[BaseException], found: Sweep, is_complete: bool) -> int:
+    """Print why a sweep ended early and how to go on, in one line, and return the exit code."""
+    counts, stopped = found.counts(), _stopped(errors)
+    texts = ["interrupted" if stopped == "interrupted" else causes(errors[0])]
+    texts += [causes(error) for error in errors[1:] if isinstance(error, Exception)]
+    texts.append(f"{counts['finished']} of {sum(counts.values())} points are finished and kept")
+    line = "; ".join(dict.fromkeys(texts))
+    if counts["pending"] or not is_complete:
+        what = "continue" if counts["pending"] else "write the table and the figure"
+        line += f", {what} with: hwlearn sweep --resume -o {shlex.quote(str(found.folder))}"
+    typer.echo(f"hwlearn: {one_line(' '.join(line.split()))}", err=True)
+    if isinstance(errors[0], SystemExit):
+        raise errors[0]
+    return INTERRUPTED if stopped == "interrupted" else FAILED
+
+
+def _stopped(errors: Sequence[BaseException]) -> str:
+    """Return ``"finished"``, ``"failed"`` or ``"interrupted"``."""
+    if not errors:
+        return "finished"
+    return "failed" if isinstance(errors[0], Exception) else "interrupted"
 
 
 def _point_facts(outcome: Outcome) -> dict[str, Any]:

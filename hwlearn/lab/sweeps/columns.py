@@ -43,10 +43,10 @@ def table_columns(rows: Sequence[PointRow]) -> dict[str, list[Any]]:
 def curve_columns(rows: Sequence[PointRow]) -> dict[str, list[Any]]:
     """Return a row for each epoch of each point: its number, its values, the epoch and the scores."""
     points = _names(row.point for row in rows)
-    names = _names(row.result.get(CURVES, {}) for row in rows)
+    names = _names(curves_of(row) for row in rows)
     columns: dict[str, list[Any]] = {name: [] for name in ("point", *points, "epoch", *names)}
     for row in rows:
-        curves = row.result.get(CURVES, {})
+        curves = curves_of(row)
         for epoch in range(max((len(curve) for curve in curves.values()), default=0)):
             columns["point"].append(row.number)
             columns["epoch"].append(epoch)
@@ -56,6 +56,14 @@ def curve_columns(rows: Sequence[PointRow]) -> dict[str, list[Any]]:
                 curve = curves.get(name, [])
                 columns[name].append(curve[epoch] if epoch < len(curve) else None)
     return columns
+
+
+def curves_of(row: PointRow) -> dict[str, list[Any]]:
+    """Return the values of each epoch by name; empty if the function of the points returned none."""
+    found = row.result.get(CURVES)
+    if not isinstance(found, Mapping):
+        return {}
+    return {name: values for name, values in found.items() if isinstance(values, list)}
 
 
 def csv_text(columns: Mapping[str, Sequence[Any]]) -> str:

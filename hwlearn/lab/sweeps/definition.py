@@ -8,14 +8,28 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Final
 
-from hwlearn.errors import HwlearnError, SetupError
+from hwlearn.errors import HwlearnError, RunError, SetupError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.bench_file.file import BenchFile, load_bench_file
+from hwlearn.lab.runs.reading import reported_damage
 from hwlearn.lab.sweeps.grid import MOST_POINTS, Axis, make_axis, make_seeds, refuse_repeated
 from hwlearn.lab.sweeps.trained_point import SEED, TrainedPoint
 from hwlearn.storage.toml_text import toml_text
+
+_FACTS: Final[Mapping[str, type | UnionType]] = {
+    "bench": str,
+    "folder": str,
+    "settings": str,
+    "fixed": list,
+    "grid": dict,
+    "seeds": list | None,
+    "files": dict,
+    "keep_runs": bool,
+}
+"""What `SweepDefinition.facts` has, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +132,17 @@ def stored_definition(facts: Mapping[str, Any], runs: Path) -> SweepDefinition:
 
     Raises
     ------
+    RunError
+        If the table is not of a sweep of a bench, or damaged.
     SetupError
         As `define`.
     """
+    unknown = [key for key, kinds in _FACTS.items() if not isinstance(facts.get(key, ...), kinds)]
+    if unknown:
+        raise RunError(
+            f"the table in {runs.parent} is not of a sweep of a bench, or it is damaged: its definition has no "
+            f"valid {unknown[0]!r}; give another folder, or restore it from a backup"
+        )
     trained = TrainedPoint(
         facts["bench"],
         facts["folder"] or str(Path.cwd()),
@@ -128,8 +150,9 @@ def stored_definition(facts: Mapping[str, Any], runs: Path) -> SweepDefinition:
         tuple(facts["fixed"]),
         str(runs.absolute()) if facts["keep_runs"] else None,
     )
-    axes = tuple(Axis(key, tuple(values)) for key, values in facts["grid"].items())
-    seeds = None if facts["seeds"] is None else tuple(facts["seeds"])
+    with reported_damage(runs.parent, "sweep"):
+        axes = tuple(Axis(key, tuple(values)) for key, values in facts["grid"].items())
+        seeds = None if facts["seeds"] is None else tuple(int(seed) for seed in facts["seeds"])
     checked = _Checked()
     for values in _combinations(axes):
         checked.add(trained, values, values if seeds is None else {**values, SEED: seeds[0]})

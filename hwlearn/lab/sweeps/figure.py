@@ -56,6 +56,7 @@ def sweep_figure(
         raise RunError("no point of the sweep is finished, so there is nothing to draw")
     columns = table_columns(finished)
     name = _score(columns, score)
+    label = _text(_LABELS.get(name, name))
     drawn = [key for key, values in axes.items() if len(values) > 1] or list(axes)[:1]
     if len(drawn) > 2:
         raise RunError(
@@ -73,13 +74,13 @@ def sweep_figure(
     if not drawn:
         _draw_seeds(panel, finished, values)
     elif len(drawn) == 2 and len(axes[drawn[1]]) > _FEW:
-        _draw_map(panel, finished, values, axes, drawn, _LABELS.get(name, name))
+        _draw_map(panel, finished, values, axes, drawn, label)
     else:
         _draw_lines(panel, finished, values, axes, drawn)
     if not (len(drawn) == 2 and len(axes[drawn[1]]) > _FEW):
-        panel.set_ylabel(_LABELS.get(name, name))
+        panel.set_ylabel(label)
         panel.spines[["top", "right"]].set_visible(False)
-    panel.set_title(title, fontsize=10)
+    panel.set_title(_text(title), fontsize=10)
     return figure
 
 
@@ -125,9 +126,9 @@ def _draw_lines(
         panel.plot(x, y, ".", color=colour, alpha=0.35, markersize=5, markeredgewidth=0)
         places = [place for place in at if (x == place).any()]
         means = [float(np.mean(y[x == place])) for place in places]
-        label = None if second is None else f"{second} = {_text(value)}"
+        label = None if second is None else f"{_text(second)} = {_text(value)}"
         panel.plot(places, means, "o-", color=colour, markersize=4, linewidth=1.5, label=label)
-    panel.set_xlabel(key)
+    panel.set_xlabel(_text(key))
     if not numeric:
         panel.set_xticks(at, [_text(value) for value in axes[key]])
     elif _is_geometric(at):
@@ -157,7 +158,7 @@ def _draw_map(
     picture = panel.imshow(means, origin="lower", aspect="auto", cmap="viridis")
     panel.set_xticks(range(len(x)), [_text(value) for value in x], rotation=0 if len(x) <= 8 else 90)
     panel.set_yticks(range(len(y)), [_text(value) for value in y])
-    panel.set(xlabel=drawn[0], ylabel=drawn[1])
+    panel.set(xlabel=_text(drawn[0]), ylabel=_text(drawn[1]))
     panel.get_figure(root=True).colorbar(picture, ax=panel, label=label)  # type: ignore[union-attr]
 
 
@@ -187,4 +188,5 @@ def _is_geometric(values: Sequence[float]) -> bool:
 
 
 def _text(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """Return a value, or a name of the user, as text that matplotlib does not read as a formula."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("$", r"\$")

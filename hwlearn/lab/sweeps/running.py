@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+import shlex
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hwlearn.errors import HwlearnError, RunError, SetupError
+from hwlearn.errors import RunError, SetupError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.runs.report import save_figure
+from hwlearn.lab.sweeps.attempts import error_line
 from hwlearn.lab.sweeps.definition import SweepDefinition, define, stored_definition
 from hwlearn.lab.sweeps.execution import checked_place, execute, execute_here
 from hwlearn.lab.sweeps.progress import progress_bar
 from hwlearn.lab.sweeps.sweep import RUNS, Sweep, open_sweep
 from hwlearn.lab.sweeps.table import DATABASE, Outcome, PointTable
+
+log = logging.getLogger("hwlearn")
 
 FIGURES = ("sweep.svg", "sweep.png")
 
@@ -77,9 +81,11 @@ def sweep(
     SetupError
         If a key, value or option is wrong, or the bench is hardware and ``hardware`` is False. Nothing was run.
     RunError
-        If the folder has another sweep, or cannot be written.
+        If the folder has another sweep, is damaged, or cannot be written.
     NetworkError
         If the cluster cannot be reached or was lost, or the hardware failed.
+    StorageError
+        If the CSV file cannot be written; all points are kept, and the same call writes it.
     """
     place = new_sweep_folder(bench) if folder is None else Path(folder)
     definition = define(bench, overrides, grid or {}, seeds, place / RUNS if keep_runs else None)
@@ -169,7 +175,7 @@ def resumed_definition(folder: Path) -> SweepDefinition:
     Raises
     ------
     RunError
-        If there is no sweep.
+        If there is no sweep of a bench, or it is damaged.
     SetupError
         If its files or its bench are not valid any more.
     """
@@ -179,11 +185,40 @@ def resumed_definition(folder: Path) -> SweepDefinition:
 
 
 def finished(folder: Path) -> Sweep:
-    """Write the table as CSV and the figure, and return the sweep."""
+    """Write the table as CSV and the figure, and return the sweep.
+
+    Raises
+    ------
+    RunError
+        If the table is damaged.
+    SetupError, StorageError
+        If the CSV file cannot be written.
+    """
     found = Sweep(folder)
     found.export(found.table)
-    with suppress(HwlearnError):  # no point is finished, or the grid has more than two axes
+    draw_sweep(found)
+    return found
+
+
+def draw_sweep(found: Sweep) -> bool:
+    """Write the figure of a sweep and return whether that was possible.
+
+    The numbers do not need the figure: one that cannot be drawn or written is a warning in the log. One that
+    would have nothing to show, or more than two axes, is left out.
+    """
+    try:
         figure = found.plot()
         for name in FIGURES:
-            save_figure(figure, folder / name)
-    return found
+            save_figure(figure, found.folder / name)
+    except RunError:
+        return False
+    except Exception as error:  # of matplotlib, Pillow, a font or the disk
+        log.warning(
+            "the figure of sweep %s is not written: %s; the table does not need it, write it later with: "
+            "hwlearn sweep --resume -o %s",
+            found.folder,
+            error_line(error),
+            shlex.quote(str(found.folder)),
+        )
+        return False
+    return True

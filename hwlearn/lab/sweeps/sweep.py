@@ -14,7 +14,8 @@ import numpy as np
 from hwlearn.errors import RunError
 from hwlearn.installed import extra_module
 from hwlearn.lab.bench.bench import Bench
-from hwlearn.lab.sweeps.columns import CURVES, array_of, csv_text, curve_columns, place_of, table_columns
+from hwlearn.lab.runs.reading import reported_damage
+from hwlearn.lab.sweeps.columns import array_of, csv_text, curve_columns, curves_of, place_of, table_columns
 from hwlearn.lab.sweeps.definition import stored_definition
 from hwlearn.lab.sweeps.figure import sweep_figure
 from hwlearn.lab.sweeps.table import DATABASE, PointRow, PointStatus, StoredTable
@@ -131,13 +132,16 @@ class Sweep:
         ------
         SetupError
             If xarray (extra ``data``) is not installed.
+        RunError
+            If the sweep is damaged.
         """
         module = extra_module("xarray", "data", "to_xarray")
         axes: dict[str, list[Any]] = self.axes
         if self.seeds is not None:
             axes[SEED] = self.seeds
         rows, shape = self.rows(), tuple(len(values) for values in axes.values())
-        variables = _grids(rows, axes, shape)
+        with reported_damage(self.folder, "sweep"):
+            variables = _grids(rows, axes, shape)
         coordinates = {key: array_of([_coordinate(value) for value in values]) for key, values in axes.items()}
         attributes = {"bench": self.definition.get("bench", ""), "status": self.status}
         found: xarray.Dataset = module.Dataset(variables, coordinates, attributes)
@@ -215,7 +219,7 @@ def _grids(rows: list[PointRow], axes: Mapping[str, list[Any]], shape: tuple[int
     for name, values in table_columns(ordered).items():
         if name not in axes:
             found[name] = (dimensions, array_of(values).reshape(shape))
-    curves = [row.result.get(CURVES, {}) for row in ordered]
+    curves = [curves_of(row) for row in ordered]
     longest = max((len(curve) for each in curves for curve in each.values()), default=0)
     for name in dict.fromkeys(name for each in curves for name in each):
         table = np.full((len(ordered), longest), np.nan)

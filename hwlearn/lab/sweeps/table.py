@@ -14,7 +14,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, get_args
 
 from hwlearn.errors import RunError
 from hwlearn.lab.runs import database
@@ -126,7 +126,7 @@ class PointTable:
                 failed.callback(self._db.close)
                 self._began = time.perf_counter()
                 with self._db as db:
-                    (self._session,) = db.execute("SELECT count(*) FROM sessions").fetchone()
+                    (self._session,) = db.execute("SELECT coalesce(max(number), -1) + 1 FROM sessions").fetchone()
                     row = (self._session, now(), 0.0, json.dumps(session_facts()))
                     db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?)", row)
             self._open = failed.pop_all()
@@ -150,12 +150,12 @@ class PointTable:
 
     def rows(self) -> list[PointRow]:
         """Return all rows in the order of their numbers."""
-        with self._reported():
+        with reported_damage(self.folder, "sweep"):
             return list(_rows(self._db))
 
     def counts(self) -> dict[PointStatus, int]:
         """Return the number of points of each status."""
-        with self._reported():
+        with reported_damage(self.folder, "sweep"):
             return _counts(self._db)
 
     def put(self, outcome: Outcome) -> None:
@@ -220,8 +220,7 @@ class StoredTable:
     def definition(self) -> Mapping[str, Any]:
         """Return what the points and their function are made of."""
         with self._read() as db:
-            found: Mapping[str, Any] = json.loads(_meta(db, "definition"))
-            return found
+            return _mapping(_meta(db, "definition"), "its definition")
 
     def is_being_written(self) -> bool:
         """Return whether a process of this computer is writing it."""
@@ -340,12 +339,31 @@ def _counts(db: sqlite3.Connection) -> dict[PointStatus, int]:
 def _rows(db: sqlite3.Connection) -> Iterator[PointRow]:
     query = "SELECT number, point, status, error, attempts, seconds, result FROM points ORDER BY number"
     for number, point, status, error, attempts, seconds, result in db.execute(query):
+        if status not in get_args(PointStatus):
+            raise ValueError(f"the status of point {number} is {status!r}")
         yield PointRow(
             number,
-            json.loads(point),
+            _mapping(point, f"point {number}"),
             status,
             error,
             attempts,
             seconds,
-            {} if result is None else json.loads(result),
+            {} if result is None else _mapping(result, f"the result of point {number}"),
         )
+
+
+def _mapping(text: Any, what: str) -> Mapping[str, Any]:
+    """Return values by name from JSON.
+
+    Raises
+    ------
+    ValueError
+        If the text is damaged.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"{what} cannot be read ({error})") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{what} has no values by name")
+    return found
