@@ -21,6 +21,7 @@ from hwlearn.lab.runs import database
 from hwlearn.lab.runs.database import close_writer
 from hwlearn.lab.runs.provenance import now, session_facts
 from hwlearn.lab.runs.reading import open_snapshot, reported_damage
+from hwlearn.lab.sweeps.differences import differences
 from hwlearn.storage.lock import FolderLock, is_locked
 
 FORMAT: Final = 1
@@ -288,37 +289,15 @@ def _is_continued(folder: Path, definition: Mapping[str, Any]) -> bool:
     """
     table = StoredTable(folder)
     stored, counts = table.definition(), table.counts()
-    wanted = json.loads(_json(definition))
-    if stored == wanted:
+    differ = differences(stored, json.loads(_json(definition)))
+    if not differ:
         return True
     if not counts["finished"] and not counts["failed"]:
         return False
-    before, after = dict(_flat(stored)), dict(_flat(wanted))
-    changed = [
-        f"{key} was {_short(before.get(key))}, is now {_short(after.get(key))}"
-        for key in dict.fromkeys([*before, *after])
-        if before.get(key) != after.get(key)
-    ]
     raise RunError(
-        f"the sweep in {folder} is another one: {'; '.join(changed[:4])}{'; ...' if len(changed) > 4 else ''}; "
-        "give another folder, or repeat the settings with which it was begun"
+        f"the sweep in {folder} is another one: {differ}; give another folder, or repeat the settings with which "
+        "it was begun"
     )
-
-
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the entries of nested mappings by keys with dots."""
-    if isinstance(value, Mapping) and value:
-        for key, item in value.items():
-            yield from _flat(item, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, value
-
-
-def _short(value: Any) -> str:
-    if value is None:
-        return "not set"
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:56]} ..."
 
 
 def _json(value: Any) -> str:
