@@ -100,7 +100,7 @@ def define(
     Raises
     ------
     SetupError
-        If a key or value is wrong, naming the first combination that is.
+        If a key or value is wrong, naming the first combination that is, or if the seeds would change nothing.
     """
     file = bench.file.with_(overrides) if isinstance(bench, Bench) else load_bench_file(bench, overrides)
     axes = tuple(make_axis(key, values) for key, values in grid.items()) if isinstance(grid, Mapping) else grid
@@ -118,7 +118,9 @@ def define(
     checked = _Checked()
     for values in _combinations(axes):
         point = values if chosen is None else {**values, SEED: chosen[0]}
-        checked.add(trained, values, point)
+        bench = checked.add(trained, values, point)
+        if chosen is not None:
+            _check_seeds(trained, bench, chosen)
     resolved = tuple(
         Axis(axis.key, tuple(checked.number(axis.key, value) for value in axis.values)) for axis in axes
     )
@@ -167,8 +169,8 @@ class _Checked:
         self.hardware = False
         self._numbers: dict[tuple[str, str], float] = {}
 
-    def add(self, trained: TrainedPoint, values: Mapping[str, Any], point: Mapping[str, Any]) -> None:
-        """Check one combination of values.
+    def add(self, trained: TrainedPoint, values: Mapping[str, Any], point: Mapping[str, Any]) -> Bench:
+        """Check one combination of values and return its bench.
 
         Raises
         ------
@@ -190,6 +192,7 @@ class _Checked:
                 number = _checked_value(bench, key)
                 if isinstance(number, int | float) and not isinstance(number, bool):
                     self._numbers[key, value] = number
+        return bench
 
     def number(self, key: str, value: Any) -> Any:
         """Return a quantity such as ``"50 us"`` as the number that it is in SI units; other values as they are."""
@@ -202,6 +205,15 @@ def _check_bench(bench: Bench) -> None:
     if bench.file.tables["backend"].get("wire_log") is not None:
         raise SetupError(
             f"{bench.file.where}: the points of a sweep cannot share backend.wire_log; remove the key"
+        )
+
+
+def _check_seeds(trained: TrainedPoint, bench: Bench, seeds: Sequence[int]) -> None:
+    """Refuse seeds that set no key: the points of all seeds would be the same one."""
+    if not trained.seed_keys(bench, seeds[0]):
+        raise SetupError(
+            f"the seeds would change nothing, since {', '.join(trained.fixed)} have values of their own; leave "
+            "out these keys in --set and --grid, or leave out --seeds"
         )
 
 

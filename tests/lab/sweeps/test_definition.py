@@ -25,6 +25,16 @@ def test_seed_is_of_training_devices_and_split_unless_the_key_has_a_value(small)
     assert (file.train.seed, file.data.split_seed, file.tables["backend"]["seed"]) == (7, 0, 3)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "grid"),
+    [(["train.seed=1", "backend.seed=1"], {"train.rate": [0.1]}), (["backend.seed=1"], {"train.seed": [1, 2]})],
+)
+def test_seeds_that_change_nothing_are_refused(small, overrides, grid):
+    with pytest.raises(SetupError, match=r"seeds would change nothing, since .*train\.seed"):
+        define(small, overrides, grid, 3)
+    assert len(define(small, [*overrides, "data.test_fraction=0.5"], grid, 3).points()) >= 3
+
+
 def test_devices_of_equal_seeds_are_equal_for_all_values_of_the_grid(small):
     swept = define(small, ["backend.device_spread=0.2"], {"train.rate": [0.1, 0.2]}, 2)
     drawn = []
