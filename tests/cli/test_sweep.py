@@ -60,6 +60,13 @@ def test_interrupted_sweep_keeps_points_and_says_how_to_go_on(hwlearn, mocker):
     assert "is another one" in ended.err[0]
 
 
+def test_runs_cannot_be_kept_from_the_middle_of_a_sweep(hwlearn):
+    assert hwlearn(*SMALL, "--hardware").code == 0
+    ended = hwlearn("sweep", "--resume", "-o", "s", "--keep-runs", "--hardware")
+    assert (ended.code, len(ended.err)) == (2, 1)
+    assert "--keep-runs belong to a bench" in ended.err[0]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -83,7 +83,6 @@ def sweep(
     For example: hwlearn sweep iris --grid train.rate=0.02,0.05 --grid backend.device_spread=0:0.5:6 --seeds 10
     """
     from hwlearn.lab.sweeps.definition import define
-    from hwlearn.lab.sweeps.grid import parse_axis
     from hwlearn.lab.sweeps.running import SweepOptions, new_sweep_folder, resumed_definition
     from hwlearn.lab.sweeps.sweep import RUNS
 
@@ -92,14 +91,16 @@ def sweep(
     if bench is None:
         if not resume:
             raise SetupError("name a bench, for example: hwlearn sweep iris --grid train.rate=0.02,0.05")
-        if grid or seeds or changes:
-            raise SetupError("--grid, --seeds and --set belong to a bench; name it, or leave them out")
+        if grid or seeds or changes or keep_runs:
+            raise SetupError(
+                "--grid, --seeds, --set and --keep-runs belong to a bench; name it, or leave them out"
+            )
     folder = output if output is not None else new_sweep_folder(str(bench))
     if resume:
         definition = resumed_definition(folder)
     if bench is not None:
         runs = folder / RUNS if keep_runs else None
-        definition = define(bench, changes or [], [parse_axis(text) for text in grid or []], seeds, runs)
+        definition = define(bench, changes or [], grid, seeds, runs)
     options = SweepOptions(workers, cluster, hardware, retry_failed)
     options.check(definition)
     code = _run(definition, folder, options, as_json)

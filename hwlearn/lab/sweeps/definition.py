@@ -15,7 +15,7 @@ from hwlearn.errors import HwlearnError, RunError, SetupError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.bench_file.file import BenchFile, load_bench_file
 from hwlearn.lab.runs.reading import reported_damage
-from hwlearn.lab.sweeps.grid import MOST_POINTS, Axis, make_axis, make_seeds, refuse_repeated
+from hwlearn.lab.sweeps.grid import MOST_POINTS, Axis, make_axes, make_seeds, refuse_repeated
 from hwlearn.lab.sweeps.trained_point import SEED, TrainedPoint
 from hwlearn.storage.toml_text import toml_text
 
@@ -79,7 +79,7 @@ class SweepDefinition:
 def define(
     bench: str | Path | Bench,
     overrides: Iterable[str] | Mapping[str, Any] = (),
-    grid: Mapping[str, Any] | Sequence[Axis] = (),
+    grid: Mapping[str, Any] | Iterable[str | Axis] | str | None = None,
     seeds: object = None,
     runs: Path | None = None,
 ) -> SweepDefinition:
@@ -91,8 +91,8 @@ def define(
         A bench file, the name of a shipped bench, or a bench.
     overrides : iterable of str, or mapping
         Keys that are changed for all points, as in `hwlearn.open_bench`.
-    grid : mapping, or sequence of Axis
-        Values by key: a list or an array, or text such as ``"0:0.5:6"``.
+    grid : mapping, or iterable of str or Axis, optional
+        Values by key: a list or an array, or text such as ``"0:0.5:6"``. Or texts ``"train.rate=0.1,0.2"``.
     seeds : int, str or iterable of int, optional
     runs : Path, optional
         Folder in which each training is recorded as a run.
@@ -103,7 +103,7 @@ def define(
         If a key or value is wrong, naming the first combination that is, or if the seeds would change nothing.
     """
     file = bench.file.with_(overrides) if isinstance(bench, Bench) else load_bench_file(bench, overrides)
-    axes = tuple(make_axis(key, values) for key, values in grid.items()) if isinstance(grid, Mapping) else grid
+    axes = make_axes(grid)
     chosen = make_seeds(seeds)
     own = _override_keys(overrides)
     _check_axes(axes, own, chosen)

@@ -12,6 +12,7 @@ from hwlearn.errors import RunError, closest
 from hwlearn.lab.figure_style import FAINT, INK, SECOND, THIRD, set_log_scale
 from hwlearn.lab.sweeps.columns import table_columns
 from hwlearn.lab.sweeps.table import PointRow
+from hwlearn.lab.sweeps.trained_point import SEED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +22,8 @@ PREFERRED: Final = ("accuracy", "rms_error_V", "cost")
 
 _COLOURS: Final = (INK, SECOND, THIRD, "#e9a23b", "#7b5ea7", FAINT)
 _LABELS: Final = {"rms_error_V": "rms error in V", "true_rms_error_V": "true rms error in V"}
+_MOST_NAMED: Final = 12
+"""Values of an axis that an error names."""
 _FEW: Final = 3
 """With so many values, the second axis is a line for each; with more on both axes, it is a map."""
 
@@ -87,9 +90,17 @@ def sweep_figure(
 def _selected(
     rows: Sequence[PointRow], axes: Mapping[str, Sequence[Any]], where: Mapping[str, Any]
 ) -> tuple[list[PointRow], dict[str, Sequence[Any]]]:
+    seeds = list(dict.fromkeys(row.point[SEED] for row in rows if SEED in row.point))
+    known = {**axes, SEED: seeds} if seeds else axes
     for key, value in where.items():
-        if key != "seed" and (key not in axes or value not in axes[key]):
-            raise RunError(f"no point of the sweep has {key} = {value!r}{closest(key, list(axes))}")
+        if key not in known:
+            raise RunError(
+                f"the sweep has no axis {key!r}{closest(key, list(known))}; its axes are: {', '.join(known)}"
+            )
+        if value not in known[key]:
+            values = ", ".join(str(other) for other in known[key][:_MOST_NAMED])
+            more = ", ..." if len(known[key]) > _MOST_NAMED else ""
+            raise RunError(f"no point of the sweep has {key} = {value!r}; its values are: {values}{more}")
     left = {key: values for key, values in axes.items() if key not in where}
     chosen = [row for row in rows if all(row.point.get(key) == value for key, value in where.items())]
     return chosen, left

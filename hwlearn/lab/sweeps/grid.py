@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -68,6 +68,30 @@ def parse_axis(text: str) -> Axis:
     return make_axis(key.strip(), values)
 
 
+def make_axes(grid: object) -> tuple[Axis, ...]:
+    """Return the axes of a grid: a mapping of keys to values, or axes or text ``"KEY=VALUES"``, one or several.
+
+    Raises
+    ------
+    SetupError
+        If it is something else, or an axis is wrong.
+    """
+    wrong = f'grid is {grid!r:.80}; give values by key, such as {{"train.rate": [0.02, 0.05]}}'
+    if grid is None:
+        return ()
+    if isinstance(grid, Mapping):
+        if not all(isinstance(key, str) for key in grid):
+            raise SetupError(wrong)
+        return tuple(make_axis(key, values) for key, values in grid.items())
+    listed = [grid] if isinstance(grid, str | Axis) else grid
+    if not isinstance(listed, Iterable) or isinstance(listed, bytes | np.ndarray):
+        raise SetupError(wrong)
+    axes = [parse_axis(item) if isinstance(item, str) else item for item in listed]
+    if not all(isinstance(axis, Axis) for axis in axes):
+        raise SetupError(wrong)
+    return tuple(axes)
+
+
 def make_axis(key: str, values: object) -> Axis:
     """Return an axis from text, a number, or an iterable of values such as a list or an array.
 
@@ -77,6 +101,7 @@ def make_axis(key: str, values: object) -> Axis:
         If there are no values, a value is there twice, or a range is wrong.
     """
     where = f"grid of {key}"
+    values = values.tolist() if isinstance(values, np.ndarray) else values
     if isinstance(values, str):
         found = tuple(value for item in _split(values, where) for value in _expanded(item, where))
     elif isinstance(values, Iterable) and not isinstance(values, Mapping | bytes):
@@ -97,11 +122,23 @@ def refuse_repeated(key: str, values: tuple[Any, ...]) -> None:
     SetupError
         Naming the value.
     """
-    seen: list[Any] = []
+    seen: set[Hashable] = set()
     for value in values:
-        if any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in seen):
+        known = _hashable(value)
+        if known in seen:
             raise SetupError(f"grid of {key} has the value {value!r} twice")
-        seen.append(value)
+        seen.add(known)
+
+
+def _hashable(value: Any) -> Hashable:
+    """Return what is equal for equal values; 1 and true are not."""
+    if isinstance(value, list):
+        return tuple(_hashable(item) for item in value)
+    if isinstance(value, Mapping):
+        return frozenset((name, _hashable(item)) for name, item in value.items())
+    if isinstance(value, bool) or not isinstance(value, Hashable):
+        return type(value), repr(value)
+    return value
 
 
 def make_seeds(seeds: object) -> tuple[int, ...] | None:
@@ -121,12 +158,12 @@ def make_seeds(seeds: object) -> tuple[int, ...] | None:
         except ValueError:
             raise SetupError(wrong) from None
         seeds = listed[0] if "," not in seeds and listed else listed
-    seeds = _plain(seeds) if not isinstance(seeds, Iterable) else seeds
+    seeds = _plain(seeds)
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         if not 1 <= seeds <= MOST_POINTS:
             raise SetupError(wrong)
         return tuple(range(seeds))
-    if not isinstance(seeds, Iterable):
+    if not isinstance(seeds, Iterable) or isinstance(seeds, Mapping | bytes):
         raise SetupError(wrong)
     found = tuple(_plain(seed) for seed in seeds)
     if not found or any(isinstance(seed, bool) or not isinstance(seed, int) or seed < 0 for seed in found):

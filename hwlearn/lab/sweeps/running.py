@@ -26,7 +26,7 @@ FIGURES = ("sweep.svg", "sweep.png")
 
 def sweep(
     bench: str | Path | Bench,
-    grid: Mapping[str, Any] | None = None,
+    grid: Mapping[str, Any] | Iterable[str] | str | None = None,
     seeds: int | Iterable[int] | str | None = None,
     *,
     overrides: Iterable[str] | Mapping[str, Any] = (),
@@ -48,9 +48,9 @@ def sweep(
     ----------
     bench : str, Path or Bench
         A bench file, the name of a bench that comes with the package, or a bench.
-    grid : mapping, optional
+    grid : mapping, or iterable of str, optional
         Values by key of the bench file: ``{"train.rate": [0.02, 0.05], "backend.device_spread": "0:0.5:6"}``. Text
-        is read as ``--grid`` reads it.
+        is read as ``--grid`` reads it, also all of it: ``["train.rate=0.02,0.05"]``.
     seeds : int or iterable of int, optional
         10 is the seeds 0 to 9. A seed is that of the training, of simulated devices and noise, and of the split
         into training, validation and test rows. Points with equal seeds are equal in these, so that they are
@@ -88,7 +88,7 @@ def sweep(
         If the CSV file cannot be written; all points are kept, and the same call writes it.
     """
     place = new_sweep_folder(bench) if folder is None else Path(folder)
-    definition = define(bench, overrides, grid or {}, seeds, place / RUNS if keep_runs else None)
+    definition = define(bench, overrides, grid, seeds, place / RUNS if keep_runs else None)
     options = SweepOptions(workers, cluster, hardware, retry_failed)
     options.check(definition)
     points = definition.points()

@@ -1,10 +1,13 @@
 """The syntax of grids and seeds."""
 
+import copy
+import time
+
 import numpy as np
 import pytest
 
 from hwlearn.errors import SetupError
-from hwlearn.lab.sweeps.grid import make_axis, make_seeds, parse_axis
+from hwlearn.lab.sweeps.grid import Axis, make_axes, make_axis, make_seeds, parse_axis, refuse_repeated
 
 
 @pytest.mark.parametrize(
@@ -61,14 +64,54 @@ def test_arrays_become_plain_numbers():
 
 
 @pytest.mark.parametrize(
+    "grid", [{"k.x": [1, 2]}, "k.x=1,2", ["k.x=1,2"], Axis("k.x", (1, 2)), (Axis("k.x", (1, 2)),)]
+)
+def test_axes_of_a_grid(grid):
+    assert make_axes(grid) == (Axis("k.x", (1, 2)),)
+
+
+@pytest.mark.parametrize("grid", [3, [3], {1: [2]}, ["train.rate"], b"k.x=1", np.ones(2), np.array(3)])
+def test_wrong_grid_is_refused(grid):
+    with pytest.raises(SetupError, match="grid"):
+        make_axes(grid)
+
+
+def test_single_number_of_an_array_is_one_value():
+    assert make_axis("k.x", np.array(0.5)).values == (0.5,)
+
+
+def test_many_values_are_compared_in_short_time():
+    values = tuple(range(200_000))
+    began = time.process_time()
+    refuse_repeated("k.x", values)
+    assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize("value", [1, "a", True, [1, [2]], {"a": [1]}])
+def test_repeated_value_is_refused_whatever_it_is(value):
+    refuse_repeated("k.x", (value, 2, False, [1], {"a": 1}))
+    with pytest.raises(SetupError, match="twice"):
+        refuse_repeated("k.x", (value, 2, copy.deepcopy(value)))
+
+
+@pytest.mark.parametrize(
     ("given", "seeds"),
-    [(None, None), (3, (0, 1, 2)), ("3", (0, 1, 2)), ("3,7", (3, 7)), ("7,", (7,)), ([4, 2], (4, 2))],
+    [
+        (None, None),
+        (3, (0, 1, 2)),
+        (np.array(3), (0, 1, 2)),
+        (np.arange(2), (0, 1)),
+        ("3", (0, 1, 2)),
+        ("3,7", (3, 7)),
+        ("7,", (7,)),
+        ([4, 2], (4, 2)),
+    ],
 )
 def test_seeds(given, seeds):
     assert make_seeds(given) == seeds
 
 
-@pytest.mark.parametrize("given", [0, -1, "x", [-1], [1.5], [], True, "1,1", 2.5])
+@pytest.mark.parametrize("given", [0, -1, "x", [-1], [1.5], [], True, "1,1", 2.5, {1: 2}, b"1", np.array(2.5)])
 def test_wrong_seeds_are_refused(given):
     with pytest.raises(SetupError, match=r"seeds"):
         make_seeds(given)

@@ -66,6 +66,12 @@ def test_figures_draw_the_means_over_seeds(swept):
     assert (swept.folder / "sweep.svg").is_file()
     with pytest.raises(RunError, match="did you mean 'rms_error_V'"):
         swept.plot("rms_eror_V")
+    with pytest.raises(RunError, match=r"has train\.rate = 0\.3; its values are: 0\.05, 0\.1, 0\.2$"):
+        swept.plot(where={"train.rate": 0.3})
+    with pytest.raises(RunError, match=r"has seed = 7; its values are: 0, 1$"):
+        swept.plot(where={"seed": 7})
+    with pytest.raises(RunError, match=r"no axis 'train\.rat', did you mean 'train\.rate'"):
+        swept.plot(where={"train.rat": 0.1})
 
 
 def test_kept_runs_are_named_in_the_table(small, tmp_path):
