@@ -16,6 +16,15 @@ from hwlearn.network.nudges import DriveKind
 from hwlearn.units import ROUNDING
 
 _DRIVES: Final = frozenset(get_args(DriveKind))
+_PARTS: Final = {
+    "n_nodes": "number of nodes",
+    "edges": "list of edges",
+    "inputs": "list of inputs",
+    "outputs": "list of outputs",
+    "ground": "ground node",
+    "fixed_edges": "list of fixed edges",
+    "fixed_conductances": "conductance of fixed edges or wires",
+}
 
 
 def check_opened(network: object, topology: Topology, limits: Limits) -> Network:
@@ -51,8 +60,13 @@ def check_opened(network: object, topology: Topology, limits: Limits) -> Network
 def _check(network: Network, topology: Topology, limits: Limits) -> None:
     if network.closed:
         gate.refuse(network, "a network that is closed already")
-    if not is_same_topology(network.topology, topology):
-        gate.refuse(network, f"{gate.shown(network.topology)} as its topology; it must be that of the bench")
+    different = topology_difference(network.topology, topology)
+    if different is not None:
+        gate.refuse(
+            network,
+            f"{gate.shown(network.topology)} as its topology; it must be that of the bench, but the {different} "
+            "is another",
+        )
     gate.check_limits(network, "limits", network.limits, limits)
     for parameter, _ in topology.parameters:
         (low, high), (lowest, highest) = network.limits.range_of(parameter), limits.range_of(parameter)
@@ -81,16 +95,20 @@ def _check(network: Network, topology: Topology, limits: Limits) -> None:
         gate.refuse(network, f"instruments = {gate.shown(names)}; it must be a tuple of str")
 
 
-def is_same_topology(given: object, topology: Topology) -> bool:
-    """Return whether an object is a topology with the same nodes, edges, inputs, outputs and ground."""
-    return given is topology or (
-        isinstance(given, Topology)
-        and given.n_nodes == topology.n_nodes
-        and np.array_equal(given.edges, topology.edges)
-        and np.array_equal(given.inputs, topology.inputs)
-        and np.array_equal(given.outputs, topology.outputs)
-        and given.ground == topology.ground
-    )
+def topology_difference(given: object, topology: Topology) -> str | None:
+    """Return which part of an object is not that of a topology, names of nodes aside; None for equal circuits."""
+    if given is topology:
+        return None
+    if not isinstance(given, Topology):
+        return "type"
+    for name, part in _PARTS.items():
+        if not np.array_equal(getattr(given, name), getattr(topology, name)):
+            return part
+    return None if _elements_text(given) == _elements_text(topology) else "list of elements"
+
+
+def _elements_text(topology: Topology) -> str | None:
+    return None if topology.elements is None else topology.elements.text()
 
 
 def _is_number(value: object, least: float) -> bool:

@@ -172,13 +172,55 @@ def test_copies_that_are_no_pair_are_refused():
     one, other = twin(0), KirchhoffTwin(hl.Topology.random(9, 16, 3, 2, seed=4), LIMITS)
     closed = twin(1)
     closed.close()
-    cases = [(one, one, "same network"), (one, other, "different graphs"), (one, closed, "clamped copy .* closed")]
+    cases = [
+        (one, one, "same network"),
+        (one, other, "different circuits.*the list of edges is another"),
+        (one, closed, "clamped copy .* closed"),
+    ]
     for free, clamped, message in [*cases, (one, TOP, "clamped copy .* must be an hwlearn.Network")]:
         with pytest.raises(SetupError, match=message):
             hl.PairedNetwork(free, clamped)
     low = KirchhoffTwin(TOP, hl.Limits(0.5, 1.0, 0.5, 1e-2, (1e-7, 1e-6)))
     with pytest.raises(SetupError, match="no range lies within both"):
         hl.PairedNetwork(one, low)
+
+
+SINH, MOSFET = hl.elements.Sinh(0.1), hl.elements.Mosfet(vto=0.75, kp=6e-5)
+GATES = hl.Limits(0.5, 1.0, 0.5, 1e-2, ("1 uS", "1 mS"), values={"gate voltage": (1.0, 5.0)})
+
+
+def with_fixed(conductance=1e-4, edge=(1, 3), element=None):
+    return hl.Topology(
+        4, [(0, 1), (1, 2), (2, 3)], [0], [1, 2], 3,
+        fixed_edges=[edge], fixed_conductances=[conductance], fixed_elements=element,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("free", "clamped", "part"),
+    [
+        (with_fixed(1e-6), with_fixed(1e-1), "conductance of fixed edges or wires"),
+        (with_fixed(), with_fixed(edge=(2, 3)), "list of fixed edges"),
+        (with_fixed(), with_fixed(element=SINH), "list of elements"),
+        (TOP, TOP.with_elements(SINH), "list of elements"),
+        (TOP.with_elements(MOSFET), TOP.with_elements(replace(MOSFET, vto=0.8)), "list of elements"),
+        (
+            hl.Topology.crossbar(3, 2, wire_resistance=1.0),
+            hl.Topology.crossbar(3, 2, wire_resistance=2.0),
+            "conductance of fixed edges or wires",
+        ),
+        (hl.Topology.crossbar(3, 2, wire_resistance=1.0), hl.Topology.crossbar(3, 2), "number of nodes"),
+    ],
+)
+def test_copies_of_different_circuits_are_refused_by_what_differs(free, clamped, part):
+    copies = [KirchhoffTwin(top, GATES) for top in (free, clamped)]
+    with pytest.raises(SetupError, match=f"different circuits.*the {part} is another"):
+        hl.PairedNetwork(*copies)
+
+
+def test_equal_circuits_with_other_names_of_nodes_are_a_pair():
+    named = hl.Topology(9, TOP.edges, TOP.inputs, TOP.outputs, names=[f"pin{k}" for k in range(9)])
+    hl.PairedNetwork(twin(0), KirchhoffTwin(named, LIMITS))
 
 
 def test_revoked_copy_stops_the_pair():

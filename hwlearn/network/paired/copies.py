@@ -13,7 +13,7 @@ from hwlearn.errors import HwlearnError, SetupError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network, Readout
 from hwlearn.network.nudges import Nudge, OutputDrive
-from hwlearn.network.opened import is_same_topology
+from hwlearn.network.opened import topology_difference
 from hwlearn.network.simulation import Simulation, State, part, prefixed
 from hwlearn.network.wrapped import WrappedNetwork
 
@@ -67,10 +67,12 @@ def check_copies(free: Network, clamped: Network) -> None:
             raise SetupError(f"the {name} copy of a pair is closed; open it first")
     if free is clamped:
         raise SetupError("both copies of a pair are the same network; open a second one with devices of its own")
-    if not is_same_topology(free.topology, clamped.topology):
+    different = topology_difference(free.topology, clamped.topology)
+    if different is not None:
         raise SetupError(
-            f"the copies of a pair have different graphs, {free.topology} and {clamped.topology}; both must have "
-            "the same nodes, edges, inputs and outputs"
+            f"the copies of a pair are different circuits, {free.topology} and {clamped.topology}: the "
+            f"{different} is another; both must have the same edges, fixed edges and conductances of these, wires "
+            "and elements"
         )
 
 

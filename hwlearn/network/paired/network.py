@@ -32,7 +32,8 @@ class PairedNetwork(Network):
     Parameters
     ----------
     free, clamped : Network
-        Open networks of the same graph, on any backends; they are closed with the pair.
+        Open networks of the same circuit, fixed edges and elements included, on any backends; they are closed with
+        the pair.
     contrast_bias : float or array_like, shape (E,), optional
         Offset in V^2 of the contrast that the circuit at each edge measures, `TwoPhase.contrast`.
 
@@ -45,8 +46,8 @@ class PairedNetwork(Network):
     Raises
     ------
     SetupError
-        If the copies are the same network, closed, or of different graphs, if no value is within the limits of
-        both, or if the offsets are not finite.
+        If the copies are the same network, closed, or of different circuits, if no value is within the limits
+        of both, or if the offsets are not finite.
 
     Notes
     -----
