@@ -12,13 +12,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Real
 from typing import Final
 
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.elements.element import Element, Kink, Proportional
+from hwlearn.circuit.elements.numbers import real_number
 from hwlearn.circuit.elements.three_terminal import CONDUCTANCE, Parameter, ThreeTerminal
 from hwlearn.errors import CircuitError
 
@@ -192,7 +192,7 @@ class IdealDiode(Proportional):
     leak: float = 1e-6
 
     def __post_init__(self) -> None:
-        threshold, leak = _number(self.threshold_V), _number(self.leak)
+        threshold, leak = real_number(self.threshold_V), real_number(self.leak)
         if not (math.isfinite(threshold) and threshold >= 0):
             raise CircuitError(
                 f"IdealDiode.threshold_V is {self.threshold_V!r}; it must be zero or a positive number of volts"
@@ -331,12 +331,7 @@ class ElementTable:
 
 
 def _positive(element: str, name: str, value: float) -> float:
-    number = _number(value)
+    number = real_number(value)
     if not (math.isfinite(number) and number > 0):
         raise CircuitError(f"{element}.{name} is {value!r}; it must be a positive number of volts")
     return number
-
-
-def _number(value: object) -> float:
-    """Return a real number of any type as a float; NaN for anything else."""
-    return math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)

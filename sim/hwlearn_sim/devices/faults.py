@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from hwlearn.arrays import FloatArray
+from hwlearn.circuit.elements.numbers import real_number
 from hwlearn.errors import SetupError
+from hwlearn.units import is_count
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class EdgeFault:
     Raises
     ------
     SetupError
-        If the step or an edge is negative, there are no edges, the kind is unknown, or an open edge has a
-        conductance.
+        If the step or an edge is no whole number from 0, there are no edges, the kind is unknown, a conductance
+        is no positive number, or an open edge has one.
     """
 
     at_step: int
@@ -42,19 +44,21 @@ class EdgeFault:
     siemens: float | None = None
 
     def __post_init__(self) -> None:
-        if self.at_step < 0:
-            raise SetupError(f"at_step of a fault is {self.at_step}; it must be 0 or more")
-        if not len(self.edges) or min(self.edges) < 0:
-            raise SetupError(f"edges of a fault are {list(self.edges)}; list at least one number from 0")
-        if self.kind not in ("open", "stuck"):
+        if not is_count(self.at_step, 0):
+            raise SetupError(f"at_step of a fault is {self.at_step!r}; it must be a whole number, 0 or more")
+        object.__setattr__(self, "at_step", int(self.at_step))
+        object.__setattr__(self, "edges", _edge_numbers(self.edges))
+        if not (isinstance(self.kind, str) and self.kind in ("open", "stuck")):
             raise SetupError(f"kind of a fault is {self.kind!r}; it must be 'open' or 'stuck'")
-        if self.siemens is not None and (
-            self.kind == "open" or not (math.isfinite(self.siemens) and self.siemens > 0)
-        ):
+        if self.siemens is None:
+            return
+        number = real_number(self.siemens)
+        if self.kind == "open" or not (math.isfinite(number) and number > 0):
             raise SetupError(
-                f"a fault of kind {self.kind!r} has the conductance {self.siemens:g} S; it must be positive, and "
+                f"a fault of kind {self.kind!r} has siemens = {self.siemens!r}; it must be a positive number, and "
                 "an open edge has none"
             )
+        object.__setattr__(self, "siemens", number)
 
     def require_no_conductance(self) -> None:
         """Refuse a fault of edges with other values, such as gate voltages, unless they keep them."""
@@ -71,3 +75,11 @@ class EdgeFault:
         if self.siemens is not None:
             return np.full(len(self.edges), self.siemens)
         return np.asarray(present[np.asarray(self.edges)])
+
+
+def _edge_numbers(edges: object) -> tuple[int, ...]:
+    """Return the edges as a tuple; refuse anything but a list of whole numbers from 0."""
+    listed = list(edges) if isinstance(edges, Iterable) and not isinstance(edges, str | bytes | Mapping) else []
+    if not listed or not all(is_count(edge, 0) for edge in listed):
+        raise SetupError(f"edges of a fault are {edges!r:.80}; list at least one whole number from 0, such as [3]")
+    return tuple(int(edge) for edge in listed)

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any, Final
 
+from hwlearn.circuit.elements.numbers import real_number
 from hwlearn.circuit.elements.three_terminal import CONDUCTANCE
 from hwlearn.errors import SetupError
+from hwlearn.units import is_count
 from hwlearn_sim.devices.faults import EdgeFault
+
+_BY_NAME: Final = ("device_spread", "write_noise")
+_CHECKED_APART: Final = (
+    "stuck", "faults", "wire_resistance_ohm", "value_bits", "adc_bits", "dac_bits", "conductance_bits"
+)  # fmt: skip
+_LOG_SPREADS: Final = ("device_spread", "wire_spread")
+_MOST_SPREAD: Final = 10.0
+"""Largest spread: a factor of 22,000 for one standard deviation. Far beyond it, exponentials overflow."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,8 @@ class Imperfections:
     Raises
     ------
     SetupError
-        If a value is negative or not finite, a fraction exceeds one, or a number of bits is out of range.
+        If a value is no number, negative or not finite, a spread exceeds 10, a fraction exceeds one, or a number
+        of bits is out of range.
     """
 
     device_spread: float | Mapping[str, float] = 0.0
@@ -88,35 +100,38 @@ class Imperfections:
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            given = getattr(self, item.name)
-            if given is None or item.name in ("stuck", "faults", "wire_resistance_ohm", "value_bits"):
-                continue
-            for value in given.values() if isinstance(given, Mapping) else (given,):
-                if math.isnan(value) or value < 0 or (math.isinf(value) and not item.name.endswith("range_V")):
-                    raise SetupError(f"{item.name} is {given}; it must be zero or a positive number")
+            if item.name not in _CHECKED_APART:
+                _check_amounts(item.name, getattr(self, item.name))
         if self.stuck_fraction > 1:
             raise SetupError(f"stuck_fraction is {self.stuck_fraction}; it must lie between 0 and 1")
+        self._check_bits()
         for kind in ("adc", "dac"):
             if getattr(self, f"{kind}_range_V") == 0:
                 raise SetupError(f"{kind}_range_V is 0; it must be positive")
             if getattr(self, f"{kind}_bits") is not None and math.isinf(getattr(self, f"{kind}_range_V")):
                 raise SetupError(f"{kind}_bits needs a finite {kind}_range_V")
-        numbers = {name: getattr(self, name) for name in ("adc_bits", "dac_bits", "conductance_bits")}
-        for name, bits in [*numbers.items(), *((f"value_bits of {k}", n) for k, n in self.value_bits.items())]:
-            if bits is not None and not (1 <= bits <= 32 and int(bits) == bits):
-                raise SetupError(f"{name} is {bits}; it must be a whole number from 1 to 32")
         if self.wire_resistance_ohm is not None:
-            if len(self.wire_resistance_ohm) != 2:
-                raise SetupError(
-                    f"wire_resistance_ohm is {self.wire_resistance_ohm}; it must be two numbers, the ohms of a "
-                    "row segment and of a column segment"
-                )
-            for ohm in self.wire_resistance_ohm:
-                if not (math.isfinite(ohm) and ohm >= 0):
-                    raise SetupError(f"wire_resistance_ohm contains {ohm}; it must be zero or a positive number")
-        for edge, siemens in self.stuck.items():
-            if not (math.isfinite(siemens) and siemens >= 0):
-                raise SetupError(f"edge {edge} is stuck at {siemens} S; it must be zero or a positive number")
+            _check_wires(self.wire_resistance_ohm)
+        for edge, siemens in _pairs("stuck", self.stuck):
+            if not is_count(edge, 0):
+                raise SetupError(f"stuck names the edge {edge!r}; it must be a whole number from 0")
+            if not _is_amount(siemens):
+                raise SetupError(f"edge {edge} is stuck at {siemens!r} S; it must be zero or a positive number")
+        given: object = self.faults
+        listed = tuple(given) if isinstance(given, Iterable) else (given,)
+        wrong = next((one for one in listed if not isinstance(one, EdgeFault)), None)
+        if wrong is not None or not isinstance(given, Iterable):
+            raise SetupError(f"faults are {given!r:.80}; they must be a tuple of EdgeFault")
+        object.__setattr__(self, "faults", listed)
+
+    def _check_bits(self) -> None:
+        numbers = {name: getattr(self, name) for name in ("adc_bits", "dac_bits", "conductance_bits")}
+        given = [(name, bits) for name, bits in numbers.items() if bits is not None]
+        given += [(f"value_bits of {name}", bits) for name, bits in _pairs("value_bits", self.value_bits)]
+        for name, bits in given:
+            number = real_number(bits)
+            if not (1 <= number <= 32 and number.is_integer()):
+                raise SetupError(f"{name} is {bits!r}; it must be a whole number from 1 to 32")
 
     @property
     def conductance_spread(self) -> float:
@@ -143,3 +158,43 @@ class Imperfections:
 
 def _of_conductances(given: float | Mapping[str, float]) -> float:
     return given.get(CONDUCTANCE.name, 0.0) if isinstance(given, Mapping) else given
+
+
+def _is_amount(value: object) -> bool:
+    """Return whether a value is a finite number of at least 0."""
+    number = real_number(value)
+    return math.isfinite(number) and number >= 0
+
+
+def _check_amounts(name: str, given: object) -> None:
+    """Refuse what is neither zero nor a positive number, or has such a value by name."""
+    for value in given.values() if isinstance(given, Mapping) and name in _BY_NAME else (given,):
+        endless = name.endswith("range_V") and real_number(value) == math.inf
+        if not (endless or _is_amount(value)):
+            raise SetupError(f"{name} is {given!r}; it must be zero or a positive number")
+        if name in _LOG_SPREADS and real_number(value) > _MOST_SPREAD:
+            raise SetupError(
+                f"{name} is {given!r}; a spread must be at most {_MOST_SPREAD:g}, such as 0.01 for 1 %"
+            )
+    noise = given.get(CONDUCTANCE.name, 0.0) if isinstance(given, Mapping) else given
+    if name == "write_noise" and real_number(noise) > _MOST_SPREAD:
+        raise SetupError(f"{name} is {given!r}; that of conductances must be at most {_MOST_SPREAD:g}")
+
+
+def _check_wires(ohms: object) -> None:
+    listed = list(ohms) if isinstance(ohms, Iterable) and not isinstance(ohms, str | bytes | Mapping) else []
+    if len(listed) != 2:
+        raise SetupError(
+            f"wire_resistance_ohm is {ohms!r}; it must be two numbers, the ohms of a row segment and of a column "
+            "segment"
+        )
+    for ohm in listed:
+        if not _is_amount(ohm):
+            raise SetupError(f"wire_resistance_ohm contains {ohm!r}; it must be zero or a positive number")
+
+
+def _pairs(name: str, given: object) -> list[tuple[Any, Any]]:
+    """Return the items of a mapping; refuse anything else."""
+    if not isinstance(given, Mapping):
+        raise SetupError(f"{name} is {given!r:.80}; it must be a mapping, such as {{}}")
+    return list(given.items())

@@ -59,6 +59,52 @@ def test_faults_that_cannot_be_are_refused():
             EdgeFault(*wrong)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        *(((step, [0]), "at_step of a fault is") for step in (2.5, float("nan"), "1", None, True)),
+        *(((0, edges), "edges of a fault are") for edges in ([1.5], [True], "3", ["a"], 3, {1: 2}, [[1]], None)),
+        *(((0, [0], kind), "kind of a fault is") for kind in (None, ["open"], np.array([1, 2]))),
+        *(((0, [0], "stuck", g), "has siemens =") for g in ("1 uS", True, float("nan"), 10**400, [1e-6], 1j)),
+    ],
+)
+def test_fault_with_a_wrong_argument_is_refused_at_once(arguments, message):
+    with pytest.raises(SetupError, match=message):
+        EdgeFault(*arguments)
+
+
+def test_fault_accepts_numbers_of_numpy():
+    fault = EdgeFault(np.int64(2), np.array([3, 7]), "stuck", np.float32(0.5))
+    assert fault == EdgeFault(2, (3, 7), "stuck", 0.5)
+    assert hash(fault) == hash(EdgeFault(2, (3, 7), "stuck", 0.5))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("device_spread", value) for value in ({"kp": "x"}, {"kp": 1e9}, 1e9, "1 %", None, True, [0.1])),
+        *(("write_noise", value) for value in (1e9, {"conductance": 1e9}, {"gate voltage": "1 mV"})),
+        *(("read_noise_V", value) for value in ("1 mV", None, {"a": 1.0}, 1j, 10**400)),
+        *(("wire_spread", value) for value in (1e9, "x")),
+        *(("stuck", value) for value in ([1], {1: "x"}, {"a": 1e-5}, {1.5: 1e-5}, {-1: 1e-5}, None)),
+        *(("faults", value) for value in (EdgeFault(0, [1]), [{"at_step": 1}], None, "open")),
+        *(("adc_bits", value) for value in ("8", 0, 1.5, [8])),
+        *(("value_bits", value) for value in (8, {"gate voltage": "8"}, {"gate voltage": None})),
+        *(("wire_resistance_ohm", value) for value in (1.0, "ab", (1.0, "x"), (1.0,))),
+    ],
+)
+def test_imperfection_that_cannot_be_is_refused_by_its_name(name, value):
+    with pytest.raises(SetupError, match=rf"^({name}|edge 1 is stuck)[^\n]*$"):
+        Imperfections(**{name: value})
+
+
+def test_largest_spread_gives_finite_devices():
+    flaws = Imperfections(device_spread={"kp": 10.0, "conductance": 10.0})
+    top = TOP.with_elements([hl.elements.Mosfet(vto=0.75, kp=6e-5), *[hl.elements.OHMIC] * 15])
+    limits = hl.Limits(0.5, 1.0, 0.5, 1e-2, ("1 uS", "1 mS"), values={"gate voltage": (1.0, 5.0)})
+    assert np.isfinite(KirchhoffTwin(top, limits, flaws).true_values).all()
+
+
 def pair_bench(bench_text, *more):
     text = bench_text + 'symmetric = false\nreadout = "edges"\nstrength = 0.1\n'
     text = text.replace('nudge = "current"', 'nudge = "clamp"').replace(

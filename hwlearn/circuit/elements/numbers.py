@@ -1,0 +1,28 @@
+"""Numbers that a user gives: Python's and NumPy's real scalars, and nothing else."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+
+import numpy as np
+
+
+def real_number(value: object) -> float:
+    """Return a real number of Python or NumPy as a float; NaN for anything else, text and truth values included.
+
+    What is beyond the range of a float is infinite.
+
+    Examples
+    --------
+    >>> real_number(np.float32(0.5)), real_number(np.array(2)), real_number(True), real_number(10**400)
+    (0.5, 2.0, nan, inf)
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
