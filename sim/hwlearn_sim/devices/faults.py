@@ -27,9 +27,9 @@ class EdgeFault:
     edges : sequence of int
         Numbers of the edges.
     kind : "open" or "stuck"
-        ``"open"``: no conductance any more. ``"stuck"``: the edge keeps its value and cannot be programmed.
+        ``"open"``: no current any more. ``"stuck"``: the edge keeps its value and cannot be programmed.
     siemens : float, optional
-        Conductance of stuck edges. Default: what each one has when it fails.
+        Conductance of stuck edges, whose values are conductances. Default: what each one has when it fails.
 
     Raises
     ------
@@ -60,12 +60,27 @@ class EdgeFault:
             )
         object.__setattr__(self, "siemens", number)
 
-    def require_no_conductance(self) -> None:
-        """Refuse a fault of edges with other values, such as gate voltages, unless they keep them."""
-        if self.kind == "open" or self.siemens is not None:
+    def require_no_conductance(self, *, may_cut: bool) -> None:
+        """Refuse a fault that gives a conductance to edges with other values, such as gate voltages.
+
+        Parameters
+        ----------
+        may_cut : bool
+            Whether such edges can be cut.
+
+        Raises
+        ------
+        SetupError
+        """
+        if self.siemens is not None:
             raise SetupError(
-                f"a fault of kind {self.kind!r} gives edges {list(self.edges)} a conductance, but they have none; "
-                "use kind = 'stuck' without a conductance"
+                f"a fault gives edges {list(self.edges)} the conductance {self.siemens:g} S, but their values are "
+                "no conductances; use kind = 'stuck' without a conductance"
+            )
+        if self.kind == "open" and not may_cut:
+            raise SetupError(
+                f"a fault cuts edges {list(self.edges)}, whose values are no conductances; virtual instruments "
+                "cut only edges with a conductance: use kind = 'stuck', or the backend sim"
             )
 
     def values(self, present: FloatArray) -> FloatArray:

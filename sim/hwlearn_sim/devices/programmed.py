@@ -30,6 +30,8 @@ class Devices:
     value_noise : ndarray, shape (E,), optional
         Write noise of values that are no conductances, in their unit, and NaN for conductances; unless given, all
         are conductances.
+    cuts_any : bool
+        Whether edges without a conductance can be cut too: who solves the circuit looks at `cut`.
 
     Raises
     ------
@@ -44,6 +46,8 @@ class Devices:
         drawn: np.random.Generator,
         writes: np.random.Generator,
         value_noise: FloatArray | None = None,
+        *,
+        cuts_any: bool = False,
     ) -> None:
         self._writes, n_edges = writes, ranges.n_edges
         self._write_noise = imperfections.conductance_write_noise
@@ -59,6 +63,10 @@ class Devices:
             if not 0 <= edge < n_edges:
                 raise SetupError(f"stuck edge {edge} does not exist; the edges are 0 to {n_edges - 1}")
             self._stuck[edge] = value
+        self._cut: BoolArray = self._stuck == 0
+        if self._is_conductance is not None:
+            self._cut &= self._is_conductance
+        self._cuts_any = cuts_any
         self._programmings, self._has_failed = 0, False
         self._faults: tuple[EdgeFault, ...] = ()
         for fault in imperfections.faults:
@@ -69,11 +77,20 @@ class Devices:
         """Which edges (E,) never change."""
         return ~np.isnan(self._stuck)
 
+    @property
+    def cut(self) -> BoolArray:
+        """Which edges (E,) conduct no longer."""
+        return self._cut
+
     def state(self) -> dict[str, np.ndarray]:
         """Return the generator of the write noise, and with faults what has failed so far."""
         state: dict[str, np.ndarray] = {"writes": generator_states([self._writes])}
         if self._faults or self._has_failed:
-            state |= {"stuck": self._stuck.copy(), "programmings": np.array([self._programmings])}
+            state |= {
+                "stuck": self._stuck.copy(),
+                "cut": self._cut.copy(),
+                "programmings": np.array([self._programmings]),
+            }
         return state
 
     def restore(self, state: State) -> None:
@@ -81,6 +98,8 @@ class Devices:
         restore_generators([self._writes], state["writes"])
         if self._faults or "stuck" in state:
             self._stuck = restored(self._stuck, state["stuck"])
+            # runs from before transistors could be cut have conductances only
+            self._cut = restored(self._cut, state["cut"]) if "cut" in state else self._stuck == 0
             self._programmings = int(state["programmings"][0])
 
     def schedule(self, fault: EdgeFault) -> None:
@@ -102,7 +121,7 @@ class Devices:
     def fail(self, fault: EdgeFault, present: FloatArray) -> FloatArray:
         """Let edges fail now; take all true values (E,) and return them as they are then. Raises as `schedule`."""
         self._check(fault)
-        self._stuck[np.asarray(fault.edges)] = fault.values(present)
+        self._apply(fault, present)
         self._has_failed = True
         return np.where(np.isnan(self._stuck), present, self._stuck)
 
@@ -112,14 +131,20 @@ class Devices:
         if missing:
             raise SetupError(f"edge {missing[0]} of a fault does not exist; the edges are 0 to {n_edges - 1}")
         if self._is_conductance is not None and not self._is_conductance[np.asarray(fault.edges)].all():
-            fault.require_no_conductance()
+            fault.require_no_conductance(may_cut=self._cuts_any)
 
     def begin_programming(self, present: FloatArray) -> None:
         """Count a programming, and let edges fail whose fault is due; ``present`` are all values (E,) now."""
         for fault in self._faults:
             if fault.at_step == self._programmings:
-                self._stuck[np.asarray(fault.edges)] = fault.values(present)
+                self._apply(fault, present)
         self._programmings += 1
+
+    def _apply(self, fault: EdgeFault, present: FloatArray) -> None:
+        edges = np.asarray(fault.edges)
+        self._stuck[edges] = fault.values(present)
+        if fault.kind == "open" or fault.siemens is not None:
+            self._cut[edges] = fault.kind == "open"
 
     def written(self, nominal: FloatArray) -> FloatArray:
         """Return the true values (E,) after programming to nominal values (E,)."""

@@ -27,6 +27,7 @@ from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.devices.state import generator_states, restore_generators, restored
 from hwlearn_sim.twin.converters import ConverterBank
+from hwlearn_sim.twin.cut_edges import CutEdges
 from hwlearn_sim.twin.true_circuit import InputEdges, true_circuit, with_spread_parameters
 from hwlearn_sim.twin.values import check_values, value_noise, value_steps, within_elements
 
@@ -79,6 +80,9 @@ class KirchhoffTwin(Network):
 
     Notes
     -----
+    Inner nodes that open edges leave without a path to a source change nothing. If a node that is read is left so,
+    programming raises SingularCircuitError, because it has no voltage; `node_readout` reads every node.
+
     `Programmed.reached` and `Readout` contain only values that a real bench would report. `true_outputs` and
     `true_values` are for reports and tests. Transistors of the twin may differ from the declared ones by
     `Imperfections.device_spread`; a model made of ``topology`` has the declared ones.
@@ -128,10 +132,12 @@ class KirchhoffTwin(Network):
         check_values(topology, flaws, edge_law is not None)
         self._ranges = limits.ranges(topology)
         noise = value_noise(topology, flaws) if topology.has_three_terminals else None
-        self._devices = Devices(self._ranges, flaws, devices, writes, noise)
+        self._devices = Devices(self._ranges, flaws, devices, writes, noise, cuts_any=True)
         real = with_spread_parameters(topology, flaws.parameter_spreads, transistors)
         self._circuit, self._nodes = true_circuit(real, flaws, wires)
         self._true_inputs = InputEdges.of(self._circuit)
+        self._truth: Kirchhoff
+        self._open_edges: CutEdges | None = None
         ranges = (flaws.dac_gain, flaws.dac_offset_V, flaws.dac_bits, flaws.dac_range_V)
         self._input_dac = ConverterBank.drawn(converters, topology.n_inputs, *ranges)
         self._output_dac = ConverterBank.drawn(converters, topology.n_outputs, *ranges)
@@ -150,7 +156,7 @@ class KirchhoffTwin(Network):
         self._last: FloatArray = np.zeros(topology.n_nodes)
         self._steps = value_steps(topology, limits, flaws) if topology.has_three_terminals else None
         middle = self._quantised(self._ranges.middle())
-        self._truth = _circuit(self._circuit, self._written(middle))
+        self._set_true_values(self._written(middle))
 
     # --- operations of the network ------------------------------------------------------------------
 
@@ -195,7 +201,7 @@ class KirchhoffTwin(Network):
         Raises
         ------
         SetupError
-            If an edge does not exist or has no conductance, or that step is over.
+            If an edge does not exist or cannot have the conductance of the fault, or that step is over.
         """
         if not now:
             self._devices.schedule(fault)
@@ -209,7 +215,7 @@ class KirchhoffTwin(Network):
 
     @property
     def true_values(self) -> FloatArray:
-        """True values (E,): siemens, or volts for gates; for reports and tests only."""
+        """True values (E,): siemens, or volts for gates, 0 for a cut edge; for reports and tests only."""
         return self._truth.values
 
     @property
@@ -279,7 +285,9 @@ class KirchhoffTwin(Network):
         self._devices.restore(part("devices", state))
         restore_generators([self._noise, self._walk], state["generators"])
         self._last = restored(self._last, state["settled"])
-        self._truth = _circuit(self._circuit, true).with_history(part("history", state))
+        self._open_edges = None
+        self._set_true_values(true)
+        self._truth = self._truth.with_history(part("history", state))
 
     # --- physics ------------------------------------------------------------------------------------
 
@@ -394,15 +402,13 @@ class KirchhoffTwin(Network):
 
     def _written(self, nominal: FloatArray) -> FloatArray:
         """Return the true values (E,) after programming to nominal values (E,)."""
-        return within_elements(self.topology, self._devices.written(nominal))
+        written = within_elements(self.topology, self._devices.written(nominal))
+        return np.where(self._devices.cut, 0.0, written)
 
     def _set_true_values(self, true: FloatArray) -> None:
         """Change the values (E,) of the circuit, reusing its factorisation if possible."""
-        if self._truth.allow_open == bool((true == 0).any()):
+        open_edges = CutEdges.of(self._circuit, true, self._devices.cut, self._nodes[self._read_nodes])
+        if open_edges == self._open_edges:
             self._truth = self._truth.with_values(true)
         else:
-            self._truth = _circuit(self._circuit, true)
-
-
-def _circuit(topology: Topology, true: FloatArray) -> Kirchhoff:
-    return Kirchhoff(topology, true, allow_open=bool((true == 0).any()))
+            self._open_edges, self._truth = open_edges, open_edges.circuit(self._circuit, true)

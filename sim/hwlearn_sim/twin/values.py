@@ -51,7 +51,7 @@ def value_noise(topology: Topology, flaws: Imperfections) -> FloatArray:
     """Return the write noise (E,) of values in their unit; NaN for conductances."""
     noise = np.full(topology.n_edges, np.nan)
     for parameter, edges in topology.parameters:
-        if parameter != CONDUCTANCE:
+        if parameter.name != CONDUCTANCE.name:
             noise[edges] = flaws.value_write_noise(parameter.name)
     return noise
 
@@ -61,7 +61,7 @@ def value_steps(topology: Topology, limits: Limits, flaws: Imperfections) -> Flo
     steps = np.zeros(topology.n_edges)
     for parameter, edges in topology.parameters:
         bits = flaws.value_bits.get(parameter.name)
-        bits = flaws.conductance_bits if parameter == CONDUCTANCE else bits
+        bits = flaws.conductance_bits if parameter.name == CONDUCTANCE.name else bits
         if bits is not None:
             low, high = limits.range_of(parameter)
             steps[edges] = (high - low) / (2**bits - 1)
