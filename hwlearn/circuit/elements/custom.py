@@ -10,6 +10,7 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.elements.element import Element
+from hwlearn.circuit.elements.numbers import plain_number, shown
 from hwlearn.circuit.elements.quadrature import integral_from_zero
 from hwlearn.errors import CircuitError
 
@@ -36,6 +37,11 @@ class Custom(Element):
     expression : callable, optional
         ``(across, theta) -> str``, the current as a SPICE expression.
 
+    Raises
+    ------
+    CircuitError
+        If a law is no function, the scale is not positive, or the name is no text.
+
     Examples
     --------
     >>> cubic = Custom(
@@ -54,8 +60,18 @@ class Custom(Element):
     expression: Callable[[str, float], str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if not self.scale > 0:
-            raise CircuitError(f"the element {self.name!r} has scale = {self.scale!r}; it must be positive volts")
+        if not isinstance(self.name, str) or not self.name:
+            raise CircuitError(f"a Custom element has name = {shown(self.name)}; it must be text")
+        for what in ("law", "law_dv", "law_dtheta", "law_cocontent", "expression"):
+            given = getattr(self, what)
+            if not callable(given) and (given is not None or what in ("law", "law_dv", "law_dtheta")):
+                raise CircuitError(f"the element {self.name!r} has {what} = {shown(given)}; it must be a function")
+        number = plain_number(self.scale)
+        if not number > 0:
+            raise CircuitError(
+                f"the element {self.name!r} has scale = {shown(self.scale)}; it must be positive volts"
+            )
+        object.__setattr__(self, "scale", number)
 
     def __repr__(self) -> str:
         return f"Custom({self.name!r}, scale={self.scale!r})"

@@ -18,7 +18,7 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.elements.element import Element, Kink, Proportional
-from hwlearn.circuit.elements.numbers import real_number
+from hwlearn.circuit.elements.numbers import real_number, shown
 from hwlearn.circuit.elements.three_terminal import CONDUCTANCE, Parameter, ThreeTerminal
 from hwlearn.errors import CircuitError
 
@@ -195,11 +195,12 @@ class IdealDiode(Proportional):
         threshold, leak = real_number(self.threshold_V), real_number(self.leak)
         if not (math.isfinite(threshold) and threshold >= 0):
             raise CircuitError(
-                f"IdealDiode.threshold_V is {self.threshold_V!r}; it must be zero or a positive number of volts"
+                f"IdealDiode.threshold_V is {shown(self.threshold_V)}; it must be zero or a positive number of "
+                "volts"
             )
         if not 0 < leak <= 1:
             raise CircuitError(
-                f"IdealDiode.leak is {self.leak!r}; it must be a fraction of theta: above 0, "
+                f"IdealDiode.leak is {shown(self.leak)}; it must be a fraction of theta: above 0, "
                 "at most 1 (for example 1e-12)"
             )
         object.__setattr__(self, "threshold_V", threshold)
@@ -333,5 +334,5 @@ class ElementTable:
 def _positive(element: str, name: str, value: float) -> float:
     number = real_number(value)
     if not (math.isfinite(number) and number > 0):
-        raise CircuitError(f"{element}.{name} is {value!r}; it must be a positive number of volts")
+        raise CircuitError(f"{element}.{name} is {shown(value)}; it must be a positive number of volts")
     return number

@@ -11,6 +11,7 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.elements.differentiation import Differentiated, breaks
+from hwlearn.circuit.elements.numbers import real_number, shown
 from hwlearn.circuit.elements.three_terminal import Parameter, Stamp, ThreeTerminal
 from hwlearn.errors import CircuitError
 
@@ -51,9 +52,9 @@ class Law(ThreeTerminal):
     Raises
     ------
     CircuitError
-        Naming the law: if the function raises an error or changes its arguments, if it returns another shape or
-        something that is not finite, depends on other entries, jumps, falls, or has derivatives that cannot be
-        computed to 1e-6.
+        If an argument has a wrong type or is out of range. Naming the law: if the function raises an error or
+        changes its arguments, if it returns nothing, another shape or something that is not finite, depends on
+        other entries, jumps, falls, or has derivatives that cannot be computed to 1e-6.
 
     Notes
     -----
@@ -84,16 +85,26 @@ class Law(ThreeTerminal):
         scale: float = math.inf,
         name: str | None = None,
     ) -> None:
-        self._function, self._parameter, self._scale = function, parameter, float(scale)
         self.name: str = str(getattr(function, "__name__", "law")) if name is None else name
-        self._low, self._high = (float(end) for end in volts)
-        if not (math.isfinite(self._low) and math.isfinite(self._high) and self._low < self._high):
-            raise CircuitError(
-                f"the law {self.name!r} has volts = {volts!r}; they must be two, the lower one first"
+        if not isinstance(self.name, str) or not self.name:
+            raise CircuitError(f"a Law has name = {shown(name)}; it must be text")
+        if not callable(function):
+            raise self._wrong("function", function, "it must be a function of va, vb and the value")
+        if not isinstance(parameter, Parameter):
+            raise self._wrong(
+                "parameter", parameter, "it must be a Parameter, such as Parameter('x', 'V', 0, 1, 'linear')"
             )
+        self._function, self._parameter, self._scale = function, parameter, real_number(scale)
+        ends = [real_number(end) for end in volts] if isinstance(volts, tuple | list | np.ndarray) else []
+        if not (len(ends) == 2 and all(map(math.isfinite, ends)) and ends[0] < ends[1]):
+            raise self._wrong("volts", volts, "they must be two numbers, the lower one first")
+        self._low, self._high = ends
         if not self._scale > 0:
-            raise CircuitError(f"the law {self.name!r} has scale = {scale!r}; it must be positive volts")
+            raise self._wrong("scale", scale, "it must be positive volts")
         self._check()
+
+    def _wrong(self, what: str, given: object, rule: str) -> CircuitError:
+        return CircuitError(f"the law {self.name!r} has {what} = {shown(given)}; {rule}")
 
     # --- identity -------------------------------------------------------------------------------------
 
@@ -193,29 +204,40 @@ class Law(ThreeTerminal):
                 f"the law {self.name!r} raised {type(error).__name__}: {error}; it is called with arrays of volts "
                 "at a, volts at b and values, which it must not change"
             ) from error
-        pair = found if isinstance(found, tuple) else (found, None)
-        if len(pair) != 2:
+        pair = found if isinstance(found, tuple) else (found,)
+        if not 1 <= len(pair) <= 2:
             raise CircuitError(
                 f"the law {self.name!r} returned {len(pair)} arrays; it must return one current or two"
             )
         currents = np.empty((2, *a.shape), dtype=a.dtype)
         for k, one in enumerate(pair):
-            if one is None:
-                np.negative(currents[0], out=currents[1])
-                continue
-            array = np.asarray(one)
-            if array.shape != a.shape or array.dtype.kind not in ("f", "i", "u", a.dtype.kind):
-                raise CircuitError(
-                    f"the law {self.name!r} returned an array of shape {array.shape} and type {array.dtype} for "
-                    f"arguments of shape {a.shape}; it must return one number for each entry"
-                )
-            currents[k] = array
+            currents[k] = self._array(one, a)
+        if len(pair) == 1:
+            np.negative(currents[0], out=currents[1])
         if not np.isfinite(currents).all():
             bad = ~np.isfinite(currents).all(axis=0)
             raise CircuitError(
                 f"the law {self.name!r} is not finite at {_place(at, np.flatnonzero(bad.ravel())[0])}"
             )
         return currents
+
+    def _array(self, returned: object, a: FloatArray) -> FloatArray:
+        """Return a current that the function returned for voltages ``a``, checked for its shape and type."""
+        if returned is None:
+            raise CircuitError(
+                f"the law {self.name!r} returned None; it must return one current or two, so end it with "
+                "`return current`"
+            )
+        try:
+            array = np.asarray(returned)
+        except ValueError:  # lists of different lengths
+            array = np.array(None)
+        if array.shape != a.shape or array.dtype.kind not in ("f", "i", "u", a.dtype.kind):
+            raise CircuitError(
+                f"the law {self.name!r} returned an array of shape {array.shape} and type {array.dtype} for "
+                f"arguments of shape {a.shape}; it must return one number for each entry"
+            )
+        return array
 
     # --- checks on entry ---------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.elements.level1 import Channel
+from hwlearn.circuit.elements.numbers import plain_number, shown
 from hwlearn.circuit.elements.three_terminal import Parameter, Stamp, ThreeTerminal
 from hwlearn.circuit.elements.transistors import Body, Reference, Transistors
 from hwlearn.errors import CircuitError
@@ -97,19 +98,21 @@ class Mosfet(ThreeTerminal):
             value = getattr(self, one.name)
             if one.name in ("body", "gate", "blocking"):
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise CircuitError(f"Mosfet.{one.name} is {value!r}; it must be a finite number")
+            number = plain_number(value)
+            if not math.isfinite(number):
+                raise CircuitError(f"Mosfet.{one.name} is {shown(value)}; it must be a finite number")
+            object.__setattr__(self, one.name, number)
         for name in ("kp", "phi", "l", "w", "gmin", "is_"):
             if not getattr(self, name) > 0:
                 raise CircuitError(f"Mosfet.{name} is {getattr(self, name)!r}; it must be positive")
         for name in ("gamma", "lambda_", "rsh", "nrd", "nrs"):
             if not getattr(self, name) >= 0:
                 raise CircuitError(f"Mosfet.{name} is {getattr(self, name)!r}; it must be zero or positive")
-        if self.body not in ("ground", "drain", "source", "floating"):
+        if not isinstance(self.body, str) or self.body not in ("ground", "drain", "source", "floating"):
             raise CircuitError(f"Mosfet.body is {self.body!r}; it must be ground, drain, source or floating")
-        if self.gate not in ("ground", "drain", "source"):
+        if not isinstance(self.gate, str) or self.gate not in ("ground", "drain", "source"):
             raise CircuitError(f"Mosfet.gate is {self.gate!r}; it must be ground, drain or source")
-        if self.blocking not in ("exponential", "constant"):
+        if not isinstance(self.blocking, str) or self.blocking not in ("exponential", "constant"):
             raise CircuitError(f"Mosfet.blocking is {self.blocking!r}; it must be exponential or constant")
         if not self.least_gate < self.most_gate:
             raise CircuitError(

@@ -25,4 +25,19 @@ def real_number(value: object) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.inf
+        return -math.inf if int(math.trunc(value)) < 0 else math.inf
+
+
+def plain_number(value: object) -> float:
+    """Return a real number as Python's int or float, as it is if it is one already; NaN for anything else."""
+    if type(value) is int and math.isfinite(real_number(value)):
+        return value
+    return real_number(value)
+
+
+def shown(value: object) -> str:
+    """Return a value as text for a message of one line."""
+    try:
+        return f"{value!r:.80}".replace("\n", " ")
+    except ValueError:  # an integer of thousands of digits
+        return f"an {type(value).__name__} with too many digits"

@@ -11,6 +11,7 @@ from typing import Literal, Self
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
+from hwlearn.circuit.elements.numbers import plain_number, shown
 from hwlearn.errors import CircuitError
 
 
@@ -27,6 +28,12 @@ class Parameter:
     scale : {"log", "linear"}
         On which learning moves it unless told otherwise.
     includes_low : bool
+
+    Raises
+    ------
+    CircuitError
+        If the name is empty or no text, the unit is no text, the range is empty or no numbers, the scale is
+        unknown, or the scale is logarithmic and the values are not all positive.
     """
 
     name: str
@@ -35,6 +42,28 @@ class Parameter:
     high: float
     scale: Literal["log", "linear"]
     includes_low: bool = True
+
+    def __post_init__(self) -> None:
+        for what in ("name", "unit"):
+            text: object = getattr(self, what)
+            if not isinstance(text, str) or (what == "name" and not text.strip()):
+                raise CircuitError(f"the {what} of a Parameter is {shown(text)}; it must be text, such as 'V'")
+        if not isinstance(self.includes_low, bool | np.bool_):
+            raise self._wrong("includes_low", "it must be True or False")
+        if not isinstance(self.scale, str) or self.scale not in ("log", "linear"):
+            raise self._wrong("scale", "it must be 'log' or 'linear'")
+        for end in ("low", "high"):
+            number = plain_number(getattr(self, end))
+            if math.isnan(number):
+                raise self._wrong(end, f"it must be a number in {self.unit or 'its unit'}")
+            object.__setattr__(self, end, number)
+        if not self.low < self.high:
+            raise self._wrong("low", f"it must be below high = {self.high!r}")
+        if self.scale == "log" and not (self.low > 0 or (self.low == 0 and not self.includes_low)):
+            raise self._wrong("low", "on a logarithmic scale it must be positive, or 0 with includes_low = False")
+
+    def _wrong(self, field: str, rule: str) -> CircuitError:
+        return CircuitError(f"Parameter {self.name!r} has {field} = {shown(getattr(self, field))}; {rule}")
 
     @property
     def allowed(self) -> str:

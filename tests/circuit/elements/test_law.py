@@ -10,7 +10,7 @@ import pytest
 from transistor_circuits import DEVICE
 
 import hwlearn as hl
-from hwlearn.circuit.elements import OHMIC, Law, Parameter, Shockley
+from hwlearn.circuit.elements import OHMIC, Custom, Law, Parameter, Shockley
 from hwlearn.circuit.spice.netlist import spice_text
 from hwlearn.errors import CircuitError, ConvergenceError
 
@@ -168,3 +168,73 @@ def test_values_outside_the_declared_range_are_refused():
     top = hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2, elements=laws()["leaky"])
     with pytest.raises(CircuitError, match=r"conductance 0\.1 S at edge 1"):
         hl.Kirchhoff(top, [1e-4, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        *(
+            ({"low": low}, "low = .*; it must be (a number|below high)")
+            for low in (9.0, 8.0, "0.4 V", np.nan, None)
+        ),
+        *(({"high": high}, "(high|low) = .*; it must be") for high in (0.4, "8", np.nan, [1.0], 1j, -(10**400))),
+        *(({"scale": scale}, "scale = .*'log' or 'linear'") for scale in ("quadratic", None, 3, ["log"])),
+        *(({"scale": "log", "low": low}, "low = .*positive, or 0 with includes_low") for low in (0.0, -1.0)),
+        ({"includes_low": "no"}, "includes_low = 'no'"),
+        *(({"name": name}, "name of a Parameter is") for name in (3, None, "", " ")),
+        ({"unit": None}, "unit of a Parameter is None"),
+    ],
+)
+def test_parameter_that_cannot_be_is_refused(change, message):
+    with pytest.raises(CircuitError, match=message) as caught:
+        replace(GATE, name=change.pop("name", "drive"), **change)
+    assert "\n" not in str(caught.value)
+
+
+def test_parameter_accepts_numbers_of_numpy_and_open_ends():
+    one = Parameter("state", "", np.float32(0.5), np.int64(2), "log")
+    assert (one.low, one.high, type(one.low), type(one.high)) == (0.5, 2.0, float, float)
+    Parameter("bias", "A", -np.inf, np.inf, "linear")
+    Parameter("share", "", 0.0, 1.0, "log", includes_low=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        *(((diode, p), {}, "parameter = .*must be a Parameter") for p in ("S", None, ("conductance", "S"))),
+        (("diode", SIEMENS), {"name": "bad"}, "'bad' has function = 'diode'"),
+        *(
+            ((diode, SIEMENS), {"volts": volts}, "volts = .*two numbers, the lower one first")
+            for volts in ((0, 1, 2), 1.0, ("-1 V", "1 V"), "01", None, (1.0, -1.0), (0.0, np.inf), (False, True))
+        ),
+        *(((diode, SIEMENS), {"scale": x}, "scale = .*positive volts") for x in ("x", 0.0, np.nan, None, -1)),
+        *(((diode, SIEMENS), {"name": name}, "a Law has name =") for name in (3, "")),
+    ],
+)
+def test_law_with_a_wrong_argument_is_refused(arguments, options, message):
+    with pytest.raises(CircuitError, match=message) as caught:
+        Law(*arguments, **options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("returned", [None, (None, None), (np.zeros(9), None)])
+def test_law_that_forgets_to_return_is_told_so(returned):
+    def forgetful(va, vb, g):
+        return (g * (va - vb), None) if returned is not None and returned[0] is not None else returned
+
+    with pytest.raises(CircuitError, match="'forgetful' returned None; it must return one current or two"):
+        Law(forgetful, SIEMENS)
+
+
+def test_law_that_returns_lists_of_different_lengths_is_refused():
+    with pytest.raises(CircuitError, match="'ragged' returned an array of shape"):
+        Law(lambda va, vb, g: [[1.0], [1.0, 2.0]], SIEMENS, name="ragged")
+
+
+def test_custom_element_with_a_wrong_argument_is_refused():
+    def law(v, t):
+        return t * v
+
+    for change in ({"scale": "x"}, {"scale": np.nan}, {"law_dv": 1.0}, {"law_cocontent": "F"}, {"name": None}):
+        with pytest.raises(CircuitError, match=f"{next(iter(change))} = "):
+            Custom(**{"law": law, "law_dv": law, "law_dtheta": law, **change})

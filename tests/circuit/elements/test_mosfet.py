@@ -9,6 +9,7 @@ import pytest
 from transistor_circuits import BODIES, DEVICE, between_sources
 
 import hwlearn as hl
+from hwlearn.circuit.elements import Mosfet
 from hwlearn.circuit.spice.netlist import spice_text
 from hwlearn.errors import CircuitError
 
@@ -62,11 +63,24 @@ def test_junctions_to_a_grounded_body_take_current():
         ({"gate": "b"}, "Mosfet.gate is 'b'"),
         ({"least_gate": 3.0, "most_gate": 1.0}, "must be below most_gate"),
         ({"blocking": "none"}, "Mosfet.blocking is 'none'"),
+        ({"blocking": np.array(["a", "b"])}, "Mosfet.blocking is"),
+        *(
+            ({"vto": x}, "Mosfet.vto is .*finite number")
+            for x in (10**400, -(10**5000), True, "1", 1j, None, [1.0])
+        ),
+        ({"w": np.array([1e-4])}, "Mosfet.w is .*finite number"),
     ],
 )
 def test_impossible_devices_are_refused(change, message):
     with pytest.raises(CircuitError, match=message):
         replace(DEVICE, **change)
+
+
+@pytest.mark.parametrize("w", [np.float32(0.5), np.int64(1), np.array(0.5), np.float64(0.5), 1])
+def test_numbers_of_numpy_are_numbers(w):
+    device = Mosfet(vto=0.75, kp=6e-5, w=w)
+    assert type(device.w) in (int, float)
+    assert device == Mosfet(vto=0.75, kp=6e-5, w=float(w))
 
 
 def test_gate_voltages_outside_the_range_are_refused():
