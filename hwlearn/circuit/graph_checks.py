@@ -155,7 +155,21 @@ def checked_elements(
     """Return the table of the elements of edges and fixed edges; None if all are resistors."""
     edges = _element_table(elements, n_edges, "edges")
     table = edges.followed_by(_element_table(fixed, n_fixed, "fixed edges"))
+    _check_units(table)
     return None if table.ohmic.all() else table
+
+
+def _check_units(table: ElementTable) -> None:
+    """Refuse parameters of one name in different units: their limits would be the same numbers."""
+    units: dict[str, str] = {}
+    for kind in table.kinds:
+        parameter = kind.parameter if isinstance(kind, ThreeTerminal) else CONDUCTANCE
+        known = units.setdefault(parameter.name, parameter.unit)
+        if known != parameter.unit:
+            raise TopologyError(
+                f"the elements have a {parameter.name} in {known} and one in {parameter.unit}, which would share "
+                "their limits; give one of them another name"
+            )
 
 
 def _element_table(given: AnyElement | Iterable[AnyElement] | None, count: int, kind: str) -> ElementTable:

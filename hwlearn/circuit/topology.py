@@ -59,8 +59,8 @@ class Topology:
     ------
     TopologyError
         For an unknown node, a self-loop, an overlap of inputs and outputs, an isolated node, a duplicate
-        name or node, an output without a path to a driven node, or a wrong number of elements. The message
-        names the node or edge.
+        name or node, an output without a path to a driven node, a wrong number of elements, or elements whose
+        parameters have one name and different units. The message names the node or edge.
 
     Examples
     --------

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray, square_sum
-from hwlearn.circuit.elements.three_terminal import CONDUCTANCE, Parameter
+from hwlearn.circuit.elements.three_terminal import CONDUCTANCE, UNITS, Parameter
 from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.circuit.topology import Topology
 from hwlearn.device_access.limits import limit_range, limit_value
@@ -18,8 +18,6 @@ from hwlearn.errors import LimitError, UnitError
 from hwlearn.units import ROUNDING, format_quantity, parse_quantity
 
 _UNITS: Final = {"voltage": "V", "drop": "V", "nudge": "V", "current": "A"}
-_VALUE_UNITS: Final = {CONDUCTANCE.name: CONDUCTANCE.unit, "gate voltage": "V"}
-"""Units of the parameters of this package's elements, for ranges that are given as text."""
 
 _Range = tuple[float, float]
 
@@ -100,7 +98,7 @@ class Limits:
         """Return the name and the value of each limit as text, for a person."""
         found = [(f"limit of {name}", format_quantity(getattr(self, name), unit)) for name, unit in _UNITS.items()]
         for name, ends in self.values:
-            unit = _VALUE_UNITS.get(name)
+            unit = UNITS.get(name)
             texts = [f"{end:g}" if unit is None else format_quantity(end, unit) for end in ends]
             found.append((f"range of {name}", " to ".join(texts)))
         return found
@@ -215,10 +213,11 @@ class Limits:
             inside = (some >= low - ROUNDING * abs(low)) & (some <= high + ROUNDING * abs(high))
             if not inside.all():
                 k = int(edges[np.flatnonzero(~inside)[0]])
-                name = "limits.conductance" if parameter == CONDUCTANCE else f"the limits of the {parameter.name},"
+                known = parameter.name == CONDUCTANCE.name
+                name = "limits.conductance =" if known else f"the limits of the {parameter.name},"
                 raise LimitError(
                     f"target {format_quantity(float(values[k]), parameter.unit)} at {topology.edge_name(k)} is "
-                    f"outside {name} {'= ' if parameter == CONDUCTANCE else ''}{_text(low, high, parameter.unit)}"
+                    f"outside {name} {_text(low, high, parameter.unit)}"
                 )
 
     def check_conductances(self, topology: Topology, conductances: FloatArray) -> None:
@@ -243,7 +242,7 @@ def _value_range(name: str, ends: Any) -> _Range:
         return limit_range("limits.conductance", ends, "S")
     if isinstance(ends, str | bytes) or not hasattr(ends, "__len__") or len(ends) != 2:
         raise LimitError(f"the limits of the {name} are {ends!r}; they must be two values, the smaller first")
-    unit = _VALUE_UNITS.get(name)
+    unit = UNITS.get(name)
     read = []
     for end in ends:
         if isinstance(end, str) and unit is None:
@@ -259,7 +258,7 @@ def _value_range(name: str, ends: Any) -> _Range:
 
 
 def _argument(parameter: Parameter) -> str:
-    if parameter == CONDUCTANCE:
+    if parameter.name == CONDUCTANCE.name:
         return "Limits(conductance=(low, high))"
     return f"Limits(values={{{parameter.name!r}: (low, high)}})"
 

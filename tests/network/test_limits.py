@@ -147,3 +147,13 @@ def test_current_source_in_voltage_compliance_is_an_error():
     twin.program([1e-6])
     with pytest.raises(ComplianceError, match=r"col0.*1 V.*limits.voltage"):
         twin.measure([[0.0]], hl.OutputDrive.current([[1e-6]]))
+
+
+def test_range_of_a_laws_conductance_is_named_as_that_of_resistors():
+    law = hl.elements.Law(
+        lambda va, vb, g: g * (va - vb), hl.elements.Parameter("conductance", "S", 1e-6, 1e-3, "log"), name="plain"
+    )
+    top = hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2, elements=law)
+    limits = hl.Limits(1.0, 2.0, 0.1, 1e-2, ("1 uS", "100 uS"))
+    with pytest.raises(LimitError, match=r"target 1 mS at edge 0 .* outside limits\.conductance = 1 uS to 100 uS"):
+        limits.check_values(top, np.full(2, 1e-3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -22,10 +23,11 @@ def real_number(value: object) -> float:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, Real):
         return math.nan
+    number: Any = value
     try:
-        return float(value)
+        return float(number)
     except OverflowError:
-        return -math.inf if int(math.trunc(value)) < 0 else math.inf
+        return math.inf if number > 0 else -math.inf
 
 
 def plain_number(value: object) -> float:

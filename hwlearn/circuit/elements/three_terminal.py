@@ -6,13 +6,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.elements.numbers import plain_number, shown
 from hwlearn.errors import CircuitError
+
+UNITS: Final = {"conductance": "S", "gate voltage": "V"}
+"""Units of the parameters whose limits and settings this package knows by name; no parameter may have another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class Parameter:
     Attributes
     ----------
     name, unit : str
-        Such as ``"conductance"`` and ``"S"``.
+        Such as ``"conductance"`` and ``"S"``. Limits and settings go by the name: a conductance is in siemens, a
+        gate voltage in volts, and parameters of one name in a circuit have one unit.
     low, high : float
         Ends of the values that the law accepts; `low` itself is accepted if ``includes_low``.
     scale : {"log", "linear"}
@@ -32,8 +36,8 @@ class Parameter:
     Raises
     ------
     CircuitError
-        If the name is empty or no text, the unit is no text, the range is empty or no numbers, the scale is
-        unknown, or the scale is logarithmic and the values are not all positive.
+        If the name is empty or no text, the unit is no text or not that of a known name, the range is empty or no
+        numbers, the scale is unknown, or the scale is logarithmic and the values are not all positive.
     """
 
     name: str
@@ -48,6 +52,11 @@ class Parameter:
             text: object = getattr(self, what)
             if not isinstance(text, str) or (what == "name" and not text.strip()):
                 raise CircuitError(f"the {what} of a Parameter is {shown(text)}; it must be text, such as 'V'")
+        unit = UNITS.get(self.name, self.unit)
+        if self.unit != unit:
+            raise self._wrong(
+                "unit", f"it must be {unit!r}, as the limits of this name are in {unit}: use another name"
+            )
         if not isinstance(self.includes_low, bool | np.bool_):
             raise self._wrong("includes_low", "it must be True or False")
         if not isinstance(self.scale, str) or self.scale not in ("log", "linear"):

@@ -12,7 +12,7 @@ from transistor_circuits import DEVICE
 import hwlearn as hl
 from hwlearn.circuit.elements import OHMIC, Custom, Law, Parameter, Shockley
 from hwlearn.circuit.spice.netlist import spice_text
-from hwlearn.errors import CircuitError, ConvergenceError
+from hwlearn.errors import CircuitError, ConvergenceError, TopologyError
 
 GATE = Parameter("gate voltage", "V", 0.4, 8.0, "linear")
 SIEMENS = Parameter("conductance", "S", 1e-6, 1e-3, "log")
@@ -183,11 +183,13 @@ def test_values_outside_the_declared_range_are_refused():
         ({"includes_low": "no"}, "includes_low = 'no'"),
         *(({"name": name}, "name of a Parameter is") for name in (3, None, "", " ")),
         ({"unit": None}, "unit of a Parameter is None"),
+        ({"name": "conductance", "unit": "mS"}, "'conductance' has unit = 'mS'; it must be 'S'"),
+        ({"name": "gate voltage", "unit": "mV"}, "'gate voltage' has unit = 'mV'; it must be 'V'"),
     ],
 )
 def test_parameter_that_cannot_be_is_refused(change, message):
     with pytest.raises(CircuitError, match=message) as caught:
-        replace(GATE, name=change.pop("name", "drive"), **change)
+        replace(GATE, **{"name": "drive", **change})
     assert "\n" not in str(caught.value)
 
 
@@ -238,3 +240,20 @@ def test_custom_element_with_a_wrong_argument_is_refused():
     for change in ({"scale": "x"}, {"scale": np.nan}, {"law_dv": 1.0}, {"law_cocontent": "F"}, {"name": None}):
         with pytest.raises(CircuitError, match=f"{next(iter(change))} = "):
             Custom(**{"law": law, "law_dv": law, "law_dtheta": law, **change})
+
+
+def test_parameters_of_one_name_have_one_unit_in_a_circuit():
+    kinds = [
+        Law(
+            lambda va, vb, s, k=k: 1e-4 * k * s * (va - vb),
+            Parameter("state", unit, 0.1, 1.0, "linear"),
+            name=unit,
+        )
+        for k, unit in enumerate(("mm", "um"), 1)
+    ]
+    pairs = [(0, 1), (1, 2)]
+    with pytest.raises(TopologyError, match=r"a state in mm and one in um, .*give one of them another name"):
+        hl.Topology(3, pairs, [0], [1], ground=2, elements=kinds)
+    with pytest.raises(TopologyError, match="a state in mm and one in um"):
+        hl.Topology(3, pairs, [0], [1], ground=2, elements=kinds[0]).with_elements(kinds)
+    hl.Topology(3, pairs, [0], [1], ground=2, elements=[kinds[0], kinds[0]])
