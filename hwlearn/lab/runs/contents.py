@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, SupportsIndex
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from hwlearn.errors import RunError
 from hwlearn.lab.runs.earlier import FORMAT_1, arrays_of_format_1
 from hwlearn.lab.runs.network_state import stored_network
 from hwlearn.lab.runs.packing import Encoding, Packed, Survey, layout_types
-from hwlearn.lab.runs.reading import open_snapshot, reported_damage
+from hwlearn.lab.runs.reading import open_snapshot, plain_scalars, reported_damage, step_number
 from hwlearn.lab.runs.variables import ValuesOfRun, Variable, stored_values, variable
 from hwlearn.learning.records import Epoch, NetworkState, Progress
 from hwlearn.learning.scoring import Score
@@ -159,11 +159,17 @@ class RunContents:
             rows = self._rows("SELECT cost FROM batches ORDER BY step")
             return np.array([row[0] for row in rows], dtype=np.float64)
 
-    def readings(self, step: int) -> dict[str, np.ndarray]:
-        """Return the kept readings of the batch of a step by name; ``samples`` are its row numbers."""
-        for _, arrays in self.rows("batches", "WHERE step = ?", step):
+    def readings(self, step: SupportsIndex) -> dict[str, np.ndarray]:
+        """Return the kept readings of the batch of a step by name; ``samples`` are its row numbers.
+
+        Raises
+        ------
+        RunError
+            If the step is no whole number, or the run has no such batch.
+        """
+        for arrays in self._of_step("batches", step_number(step)):
             return arrays
-        raise RunError(f"run {self.folder.name} has no batch of step {step}")
+        raise RunError(f"run {self.folder.name} has no batch of step {step}; {self._steps_text('batches')}")
 
     def kept_steps(self) -> list[int]:
         """Return the steps whose values were kept; see ``[run] conductances``."""
@@ -175,34 +181,43 @@ class RunContents:
         with self._reported():
             return stored_values(self.facts)
 
-    def conductances(self, step: int | None = None) -> FloatArray:
+    def conductances(self, step: SupportsIndex | None = None) -> FloatArray:
         """Return the `values` (E,) in siemens of a run whose values are conductances.
 
         Raises
         ------
         CircuitError
             If some are not.
+        RunError
+            As `values`.
         """
         if self.meta("values") is not None:
             require_conductances([one.parameter for one in self.kinds_of_values()], f"run {self.folder.name}")
         return self.values(step)
 
-    def values(self, step: int | None = None) -> FloatArray:
-        """Return the unquantised target values (E,) of a step, or of the end of the run, each in its unit."""
+    def values(self, step: SupportsIndex | None = None) -> FloatArray:
+        """Return the unquantised target values (E,) of a step, or of the end of the run, each in its unit.
+
+        Raises
+        ------
+        RunError
+            If the step is no whole number, or the run has not kept its values.
+        """
         if step is None:
             for name, arrays in self._last_values():
                 if name:
                     return np.asarray(arrays["requested"], dtype=np.float64)
             raise RunError(f"run {self.folder.name} ended before anything was programmed")
-        for _, arrays in self.rows("updates", "WHERE step = ?", step):
+        number = step_number(step)
+        for arrays in self._of_step("updates", number):
             return np.asarray(arrays["requested"], dtype=np.float64)
         kept = self.kept_steps()
-        if not 0 <= step < self.steps():
-            raise RunError(f"run {self.folder.name} has no update of step {step}")
-        near = min(kept, key=lambda other: abs(other - step))
+        if not 0 <= number < self.steps():
+            raise RunError(f"run {self.folder.name} has no update of step {number}; {self._steps_text('updates')}")
+        near = min(kept, key=lambda other: abs(other - number))
         raise RunError(
             f"run {self.folder.name} kept the values of the last step of each epoch only; the step nearest to "
-            f"{step} is {near}; [run] conductances = 'steps' keeps those of every step"
+            f"{number} is {near}; [run] conductances = 'steps' keeps those of every step"
         )
 
     def progress(self) -> Progress | None:
@@ -318,6 +333,16 @@ class RunContents:
                 if counted != [steps, len(epochs)]:
                     raise ValueError(f"the state of its network is of step {counted[0]}, and it has {steps} steps")
 
+    def _of_step(self, table: str, step: int) -> Iterator[dict[str, np.ndarray]]:
+        """Yield the arrays of a step of a table, if it has the step."""
+        if 0 <= step < 1 << 63:  # SQLite has no larger integers
+            yield from (arrays for _, arrays in self.rows(table, "WHERE step = ?", step))
+
+    def _steps_text(self, table: str) -> str:
+        """Say which steps a table has, for a message."""
+        first, last = self._rows(f"SELECT MIN(step), MAX(step) FROM {table}")[0]
+        return "it has none" if first is None else f"it has steps {first} to {last}"
+
     def _has(self, table: str) -> bool:
         return bool(self._rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", table))
 
@@ -380,7 +405,7 @@ class RunContents:
     def _iterate(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query one by one, so that a large run needs little memory."""
         with self._reported():
-            cursor = self._db.execute(query, values)
+            cursor = self._db.execute(query, plain_scalars(values))
         while True:
             with self._reported():
                 row = cursor.fetchone()
@@ -390,7 +415,7 @@ class RunContents:
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._reported():
-            return self._db.execute(query, values).fetchall()
+            return self._db.execute(query, plain_scalars(values)).fetchall()
 
     def _reported(self) -> Any:
         return reported_damage(self.folder)

@@ -7,15 +7,18 @@ database on a medium that is read-only, or whose locks do not work, is opened as
 
 from __future__ import annotations
 
+import operator
 import shutil
 import sqlite3
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
+
+import numpy as np
 
 from hwlearn.errors import RunError
 from hwlearn.lab.runs.database import DATABASE
@@ -69,6 +72,32 @@ def reported_damage(folder: Path, what: str = "run") -> Iterator[None]:
             f"{what} {folder} is damaged: {_one_line(error)}; if it was copied while it was being written, copy "
             "it again, else restore it from a backup"
         ) from error
+
+
+def step_number(step: object) -> int:
+    """Return the number of a step, of Python or of NumPy, as SQLite compares it.
+
+    Raises
+    ------
+    RunError
+        If it is no whole number; True, 2.0 and "2" are none.
+
+    Examples
+    --------
+    >>> step_number(np.int64(3))
+    3
+    """
+    if not isinstance(step, bool | np.bool_):
+        try:
+            return operator.index(step)  # type: ignore[arg-type]
+        except TypeError:
+            pass
+    raise RunError(f"the step must be a whole number, got {step!r}; run.steps() is the number of steps")
+
+
+def plain_scalars(values: Iterable[object]) -> list[object]:
+    """Return values with those of NumPy as Python's own: SQLite takes NumPy's integers for bytes."""
+    return [value.item() if isinstance(value, np.generic) else value for value in values]
 
 
 def _one_line(error: Exception) -> str:

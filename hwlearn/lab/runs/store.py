@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
@@ -206,7 +206,7 @@ class Run:
         with self.contents() as contents:
             return contents.batch_costs()
 
-    def readings(self, step: int) -> dict[str, np.ndarray]:
+    def readings(self, step: SupportsIndex) -> dict[str, np.ndarray]:
         """Return the kept readings of the batch of a step by name; ``samples`` are its row numbers.
 
         ``[run] keep`` chooses what is kept; see `RunContents.readings`.
@@ -214,7 +214,7 @@ class Run:
         with self.contents() as contents:
             return contents.readings(step)
 
-    def values(self, step: int | None = None) -> FloatArray:
+    def values(self, step: SupportsIndex | None = None) -> FloatArray:
         """Return the unquantised target values (E,) of a step, or of the end of the run.
 
         They are in siemens, or in volts for gates; `RunContents.kinds_of_values` says which edges have which.
@@ -223,7 +223,7 @@ class Run:
         with self.contents() as contents:
             return contents.values(step)
 
-    def conductances(self, step: int | None = None) -> FloatArray:
+    def conductances(self, step: SupportsIndex | None = None) -> FloatArray:
         """Return the `values` (E,) in siemens of a run whose values are conductances.
 
         Raises

@@ -347,3 +347,19 @@ def test_killed_creation_leaves_a_complete_run_or_none(bench_path, tmp_path):
             assert [path.name for path in run.folder.iterdir() if path.name.startswith("run.sqlite")] == [
                 "run.sqlite"
             ]
+
+
+def test_steps_are_whole_numbers_of_python_or_numpy(bench_path, tmp_path):
+    run, _ = trained(hl.open_bench(bench_path), tmp_path / "runs")
+    for kind in (np.int64, np.int32, np.uint8, np.array):
+        for read in (run.values, run.conductances, run.readings):
+            np.testing.assert_equal(read(kind(2)), read(2))
+    with run.contents() as contents:
+        assert [keys[0] for keys, _ in contents.rows("updates", "WHERE step >= ?", np.int64(8))] == [8, 9]
+    for read in (run.values, run.conductances, run.readings):
+        for wrong in (True, np.True_, 2.0, np.float64(2), "2"):
+            with pytest.raises(RunError, match=r"^the step must be a whole number, got .*; run\.steps\(\) is the"):
+                read(wrong)
+        for wrong in (-1, 10, 1 << 70):
+            with pytest.raises(RunError, match=rf"^run .* has no .* of step {wrong}; it has steps 0 to 9$"):
+                read(wrong)
