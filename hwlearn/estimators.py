@@ -19,7 +19,7 @@ from hwlearn.errors import SetupError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.bench_file.file import load_bench_file, parse_bench_file
 from hwlearn.lab.data.loading import encode
-from hwlearn.storage.toml_text import toml_text
+from hwlearn.storage.toml_text import plain_value, toml_text
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -101,7 +101,8 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         for key in ("epochs", "rate", "batch"):
             if getattr(self, key) is not None:
                 tables["train"][key] = getattr(self, key)
-        return Bench(parse_bench_file(toml_text(tables), name, where).with_(self.changes or {}))
+        changes = {key: plain_value(value) for key, value in (self.changes or {}).items()}
+        return Bench(parse_bench_file(toml_text(tables), name, where).with_(changes))
 
     def _ends(self, X: FloatArray) -> list[list[float]]:
         """Return the range of each feature; a constant feature is the middle of its range."""
@@ -141,7 +142,8 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
     epochs, rate, batch : optional
         Instead of the keys of ``[train]``.
     changes : mapping, optional
-        More keys of the bench file, such as ``{"backend.read_noise": "1 mV"}``.
+        More keys of the bench file, such as ``{"backend.read_noise": "1 mV"}``. Here and above, numbers of NumPy
+        count as Python's own.
     outside : "end" or "refuse"
         A feature outside the range of the training data is applied as the end of the range, or refused.
     random_state : int, RandomState or None

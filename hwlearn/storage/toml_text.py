@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 from hwlearn.errors import SetupError
@@ -28,6 +29,8 @@ def toml_tables(text: str) -> dict[str, Any]:
 
 def toml_text(tables: Mapping[str, Mapping[str, object]]) -> str:
     """Return tables of strings, numbers, booleans, lists and inline tables as TOML text.
+
+    Numbers, booleans and arrays of NumPy are written as Python's own.
 
     Raises
     ------
@@ -68,12 +71,13 @@ def toml_value(value: object) -> str:
     >>> toml_value("C:\\\\runs"), toml_value([1, True])
     ('"C:\\\\\\\\runs"', '[1, true]')
     """
+    value = _own(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
-        return str(value)
+        return str(int(value))
     if isinstance(value, float):
-        return repr(value)  # TOML spells inf and nan like Python
+        return repr(float(value))  # TOML spells inf and nan like Python
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, list | tuple):
@@ -81,6 +85,31 @@ def toml_value(value: object) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_key(str(k))} = {toml_value(v)}" for k, v in value.items()) + "}"
     raise SetupError(f"{value!r} cannot be written as TOML")
+
+
+def plain_value(value: object) -> object:
+    """Return a value with all of NumPy in it, also in lists and tables, as Python's own numbers, texts and lists.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> plain_value({"epochs": np.int64(3), "ranges": [np.float64(0.5), np.array([1, 2])]})
+    {'epochs': 3, 'ranges': [0.5, [1, 2]]}
+    """
+    value = _own(value)
+    if isinstance(value, Mapping):
+        return {key: plain_value(item) for key, item in value.items()}
+    return [plain_value(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _own(value: object) -> object:
+    """Return a scalar or an array of NumPy, which is not imported here, as Python's own number or list."""
+    listed = getattr(value, "tolist", None)
+    if not callable(listed):
+        return value
+    found: object = listed()
+    extended = isinstance(found, Real) and not isinstance(found, int | float)  # such as a long double
+    return float(found) if extended else found  # type: ignore[arg-type]
 
 
 def _text(value: str) -> str:

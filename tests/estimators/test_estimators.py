@@ -12,8 +12,9 @@ import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is missing: pip install -e '.[sklearn]'")
 
+from scipy import stats
 from sklearn.datasets import load_iris
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PowerTransformer
 from sklearn.utils.estimator_checks import check_estimator
@@ -40,6 +41,42 @@ def test_search_over_two_keys_on_the_twin():
     search = GridSearchCV(noisy, {"epochs": [2, 15], "rate": [0.002, 0.05]}, cv=3).fit(X[::2], Y[::2])
     assert search.best_params_ == {"epochs": 15, "rate": 0.05}
     assert search.score(X[1::2], Y[1::2]) > 0.9
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        GridSearchCV(
+            NetworkClassifier(random_state=0),
+            {"epochs": np.arange(1, 3), "rate": np.logspace(-2, -1, 2), "batch": [np.int64(50), np.array(75)]},
+            cv=2,
+            error_score="raise",
+        ),
+        RandomizedSearchCV(
+            NetworkRegressor(epochs=np.int64(2), random_state=np.int64(0)),
+            {"epochs": stats.randint(1, 4), "rate": stats.loguniform(0.01, 0.1)},
+            n_iter=2,
+            cv=2,
+            random_state=0,
+            error_score="raise",
+        ),
+        GridSearchCV(
+            NetworkClassifier("iris", epochs=1),
+            {
+                "changes": [
+                    {"train.epochs": n, "train.rate": np.float64(0.05), "train.symmetric": np.bool_(True)}
+                    for n in np.arange(1, 3)
+                ]
+            },
+            cv=2,
+            error_score="raise",
+        ),
+    ],
+    ids=["grid", "distributions", "changes"],
+)
+def test_searches_over_numbers_of_numpy(found):
+    found.fit(X[::3], Y[::3])
+    assert np.isfinite(found.cv_results_["mean_test_score"]).all()
 
 
 def test_pipeline_is_cross_validated():
