@@ -35,6 +35,11 @@ __all__ = ["NetworkClassifier", "NetworkRegressor"]
 
 LIMITS: Final = {"voltage": 0.5, "drop": 1.0, "nudge": 0.2, "current": 1e-2, "conductance": [1e-6, 1e-4]}
 ENCODING: Final = {"encoding": "differential", "amplitude": 0.4, "bias": 0.4, "output_pairs": "consecutive"}
+OF_ITS_DATA: Final = (
+    "source", "header", "delimiter", "decimal", "columns", "drop", "label_column", "target_columns",
+    "test_fraction", "validation_fraction",
+)  # fmt: skip
+"""Keys of ``[data]`` that describe the data of a bench file, which the data given to `fit` replace."""
 TARGET_V: Final = 0.04
 """The range of a regressor's targets becomes minus to plus this difference of outputs."""
 
@@ -94,7 +99,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             file = load_bench_file(self.bench)
             name, where = file.name, file.folder
             tables = {table: dict(keys) for table, keys in file.tables.items()}
-            for key in ("source", "test_fraction", "validation_fraction", "label_column", "target_columns"):
+            for key in OF_ITS_DATA:
                 tables["data"].pop(key, None)
         tables["data"] |= {"source": str(folder / "samples.npz"), "ranges": self._ends(X)}
         tables.setdefault("train", {})["seed"] = seed

@@ -95,6 +95,43 @@ def test_shipped_bench_is_trained_with_its_own_settings():
     assert np.mean(again.predict(X) == found.predict(X)) > 0.97  # the twin has read noise
 
 
+OF_A_TABLE = {
+    "columns": 'columns = ["a", "b"]\nheader = true\ndelimiter = ";"\ndecimal = ","\nlabel_column = "class"',
+    "drop": 'drop = ["note"]\ntest_fraction = 0.5\nvalidation_fraction = 0.25\nlabel_column = "class"',
+}
+
+
+@pytest.mark.parametrize("keys", OF_A_TABLE.values(), ids=OF_A_TABLE)
+def test_keys_of_the_table_of_a_bench_do_not_concern_other_data(keys, tmp_path):
+    path = tmp_path / "table.toml"
+    path.write_text(
+        f"""
+        [network]
+        kind = "crossbar"
+        rows = 10
+        columns = 6
+        [limits]
+        voltage = 0.5
+        drop = 1.0
+        nudge = 0.2
+        current = 0.01
+        conductance = [1e-6, 1e-4]
+        [backend]
+        kind = "sim"
+        [data]
+        source = "missing.csv"
+        encoding = "differential"
+        amplitude = 0.4
+        bias = 0.4
+        output_pairs = "consecutive"
+        {keys}
+        [train]
+        epochs = 2
+        """
+    )
+    assert NetworkClassifier(path, random_state=0).fit(X, Y).predict(X).shape == Y.shape
+
+
 def test_features_outside_the_training_range():
     held = NetworkClassifier(epochs=1, random_state=0).fit(X, Y)
     far = X[:1] + np.array([100.0, 0.0, 0.0, 0.0])
