@@ -24,8 +24,12 @@ def write_atomically(path: Path, data: bytes) -> None:
     StorageError
         If the disk is full, over its quota, read-only or broken.
     SetupError
-        If the file cannot be written for another reason: its folder is missing or not accessible.
+        If the file cannot be written for another reason: its folder is missing or not accessible, or a folder, a
+        device or a named pipe has its name.
     """
+    found = irregular(path)
+    if found is not None:
+        raise SetupError(f"cannot write {path}: it is {found}; give the name of a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.parent / f".{path.name}.{secrets.token_hex(4)}"
@@ -45,6 +49,23 @@ def write_atomically(path: Path, data: bytes) -> None:
         if advice is None:
             raise SetupError(f"cannot write {path}: {error}") from None
         raise StorageError(f"cannot write {path}: {error}; {advice}") from None
+
+
+def irregular(path: Path) -> str | None:
+    """Return what is at a path, or where a symbolic link leads, if no file may replace it; else None.
+
+    Examples
+    --------
+    >>> irregular(Path.cwd()), irregular(Path("missing"))
+    ('a folder', None)
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # missing, or the write says what is wrong
+        return None
+    if stat.S_ISREG(mode):
+        return None
+    return "a folder" if stat.S_ISDIR(mode) else "a named pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
 
 
 def storage_advice(number: int | None) -> str | None:

@@ -1,6 +1,7 @@
 """``hwlearn export``, ``hwlearn compare`` and ``hwlearn runs``: runs as data from the command line."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,58 @@ def test_command_writes_files_and_refuses_what_it_cannot(hwlearn, run, folder):
         refused = hwlearn("export", run.folder, *words)
         assert refused.code == 2
         assert refused.err[0].startswith(f"hwlearn: {text}")
+
+
+def contents_of(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("words", "target"),
+    [
+        (["export", "--format", "csv"], "run.sqlite"),
+        (["export", "--format", "npz"], "RUN.SQLITE-wal"),
+        (["export", "--format", "npz"], "files/../run.lock"),
+        (["export", "--format", "npz"], "bench.toml"),
+        (["export"], "files/table.csv"),
+        (["report"], "files/report.html"),
+    ],
+)
+def test_parts_of_a_run_are_never_replaced(hwlearn, run, words, target):
+    (run.folder / "files").mkdir()
+    (run.folder / "files" / "table.csv").write_text("kept", encoding="utf-8")
+    before = contents_of(run.folder)
+    refused = hwlearn(*words, run.folder, "-o", run.folder / target)
+    assert refused.code == 2
+    assert f"it belongs to run {run.name}, which needs it; give another name" in refused.err[0]
+    assert contents_of(run.folder) == before
+
+
+def test_pictures_of_several_runs_replace_no_part_of_one(hwlearn, three_runs, folder):
+    place = folder / "runs" / three_runs[2]
+    (place / "files").mkdir(exist_ok=True)
+    refused = hwlearn("compare", *three_runs[:2], "-o", place / "files" / "a.png")
+    assert (refused.code, "which needs it; give another name" in refused.err[0]) == (2, True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
+@pytest.mark.parametrize("command", ["export", "report"])
+def test_what_is_no_file_is_never_replaced(hwlearn, run, folder, command):
+    name = {"export": "out.npz", "report": "out.html"}[command]
+    pipe = folder / name
+    os.mkfifo(pipe)
+    (folder / f"link{pipe.suffix}").symlink_to(pipe)
+    for path in (pipe, folder / f"link{pipe.suffix}"):
+        refused = hwlearn(command, run.folder, "-o", path)
+        assert (refused.code, refused.err) == (
+            2,
+            [f"hwlearn: cannot write {path}: it is a named pipe; give the name of a file"],
+        )
+    assert pipe.is_fifo()
+    if command == "export":
+        os.mkfifo(folder / "a.csv-metadata.json")
+        assert "a named pipe" in hwlearn("export", run.folder, "-o", folder / "a.csv").err[0]
+        assert not (folder / "a.csv").exists()
 
 
 @pytest.mark.usefixtures("without_reports")

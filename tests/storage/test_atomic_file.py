@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from hwlearn.errors import SetupError
 from hwlearn.storage import atomic_file
 from hwlearn.storage.atomic_file import write_atomically
 
@@ -46,3 +47,15 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch
     with pytest.raises(atomic_file.StorageError, match="free some space"):
         write_atomically(path, b"new")
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("record.toml", b"old")]
+
+
+@posix
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, what in (("pipe", "a named pipe"), ("link", "a named pipe"), ("folder", "a folder")):
+        with pytest.raises(SetupError, match=f"it is {what}; give the name of a file"):
+            write_atomically(tmp_path / name, b"new")
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "link", "pipe"]

@@ -32,12 +32,14 @@ def compare(
     from rich.console import Console
 
     from hwlearn.lab.runs.figures.overlay import overlay_figure
+    from hwlearn.lab.runs.inputs import check_target
     from hwlearn.lab.runs.report import save_figure
     from hwlearn.lab.runs.store import Run, runs_folder
     from hwlearn.lab.runs.views.comparison import compared_runs, different_settings
 
     compared = compared_runs([Run.open(name, runs_folder(runs)).folder for name in names])
     differences = different_settings(compared)
+    check_target(output)
     with at_work():
         try:
             save_figure(overlay_figure(compared), output)

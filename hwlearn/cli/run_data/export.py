@@ -29,8 +29,9 @@ def export(
 
     NetCDF and NPZ files have all arrays, CSV and Parquet files one table. The run may still be written.
     """
+    from hwlearn.lab.runs.inputs import check_target
     from hwlearn.lab.runs.store import Run, runs_folder
-    from hwlearn.lab.runs.views.files import ENDINGS, FileFormat, export_run
+    from hwlearn.lab.runs.views.files import ENDINGS, FileFormat, export_run, written_files
     from hwlearn.lab.runs.views.tables import TableName
 
     found = Run.open(run, runs_folder(runs))
@@ -43,6 +44,8 @@ def export(
             raise RunError(f"--{option} {value} is not known; use one of: {', '.join(known)}")
     if not output.parent.is_dir():
         raise RunError(f"cannot write {output}: there is no folder {output.parent}")
+    for file in written_files(output, cast("FileFormat", chosen)):
+        check_target(file)
     try:
         files = export_run(found.folder, output, cast("FileFormat", chosen), cast("TableName", table))
     except RunError as error:

@@ -33,12 +33,15 @@ def report(
 ) -> None:
     """Write the report of a run: one HTML file with figures and tables, or a picture."""
     from hwlearn.errors import RunError
+    from hwlearn.lab.runs.inputs import check_target
     from hwlearn.lab.runs.report import known_format, write_report
     from hwlearn.lab.runs.store import Run, runs_folder
     from hwlearn.lab.runs.views.energy import energy_of_run
 
     chosen = None if kind is None else known_format(kind)
     found = Run.open(run, runs_folder(runs))
+    if output is not None:
+        check_target(output)
     with at_work():
         try:
             written = write_report(found, output, chosen)

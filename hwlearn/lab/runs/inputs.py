@@ -1,7 +1,8 @@
 """What a run was made of: settings, data, split and files; copies of the files, and what changed since.
 
 A run folder has its own copy of every file that its bench file names, so that it can be continued from a copy of
-the folder. A file that is larger than `MOST_BYTES` stays where it is.
+the folder. A file that is larger than `MOST_BYTES` stays where it is. No report or export may replace what a run
+consists of.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import numpy as np
 
 from hwlearn.circuit.elements.three_terminal import CONDUCTANCE
 from hwlearn.errors import RunError, SetupError
-from hwlearn.lab.runs.database import FORMAT
+from hwlearn.lab.runs.database import DATABASE, FORMAT
 from hwlearn.lab.runs.provenance import now, package_versions
 from hwlearn.lab.runs.variables import value_facts
+from hwlearn.storage.atomic_file import irregular
 from hwlearn.storage.text_file import read_text
 from hwlearn.storage.toml_text import toml_tables, toml_text
 
@@ -31,6 +33,9 @@ FILES: Final = "files"
 """Folder of the copies in a run folder."""
 MOST_BYTES: Final = 64_000_000
 """Larger files are not copied."""
+
+_OWN: Final = (DATABASE, "run.lock", "bench.toml")
+"""Beginnings of names in a run folder: SQLite adds endings such as ``-wal``."""
 
 _WHAT: Final = {"data.source": "data file", "network.file": "netlist", "calibration.file": "calibration record"}
 
@@ -84,6 +89,28 @@ def own_files(facts: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Return the run's own copies of files, as values of the keys of its bench file; missing ones are left out."""
     known = {item["key"]: item["name"] for item in facts.get("files") or () if item["name"] is not None}
     return {key: name for key, name in known.items() if (folder / name).is_file()}
+
+
+def check_target(path: Path) -> None:
+    """Refuse a path at which a file would destroy what is no file, or a part of a run.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file will be replaced, and so will a symbolic link; its target stays as it is.
+
+    Raises
+    ------
+    RunError
+        If there is a folder, a device or a named pipe, or if the path is that of a run's database, lock, bench
+        file or copied file.
+    """
+    found = irregular(path)
+    if found is not None:
+        raise RunError(f"cannot write {path}: it is {found}; give the name of a file")
+    folder = _run_of(path)
+    if folder is not None:
+        raise RunError(f"cannot write {path}: it belongs to run {folder.name}, which needs it; give another name")
 
 
 def identity(bench: Bench) -> dict[str, object]:
@@ -263,3 +290,15 @@ def _arrays_hash(arrays: Mapping[str, np.ndarray], text: str = "") -> str:
         found.update(f"|{name}|{array.dtype.str}|{array.shape}|".encode())
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
+
+
+def _run_of(path: Path) -> Path | None:
+    """Return the folder of the run that consists of this file among others; None if there is none."""
+    target = path.parent.resolve() / path.name
+    for folder in target.parents:
+        first, *inner = target.relative_to(folder).parts
+        name = first.casefold()  # some file systems ignore case
+        own = name == FILES if inner else name.startswith(_OWN)
+        if own and (folder / DATABASE).is_file():
+            return folder
+    return None

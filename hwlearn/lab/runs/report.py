@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol, cast, get_args
 from hwlearn.errors import RunError
 from hwlearn.lab.runs.contents import open_contents
 from hwlearn.lab.runs.figures.run_figure import run_figure
+from hwlearn.lab.runs.inputs import check_target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +47,8 @@ def draw_run(run: StoredRun, path: Path | None = None, ending: str = "png") -> P
     Raises
     ------
     RunError
-        If the run is damaged, or the ending of the path names no format of figures.
+        If the run is damaged, the ending of the path names no format of figures, or the file would replace a part
+        of a run or what is no file.
     OSError
         If the file cannot be written.
     """
@@ -70,7 +72,8 @@ def write_report(run: StoredRun, path: Path | None = None, kind: ReportFormat | 
     Raises
     ------
     RunError
-        If the run is damaged, or the ending of the path does not fit the format.
+        If the run is damaged, the ending of the path does not fit the format, or the file would replace a part of
+        a run or what is no file.
     OSError
         If the file cannot be written.
     """
@@ -144,6 +147,7 @@ def save_figure(figure: Figure, path: Path, ending: str = "png") -> None:
 
 
 def _replaced(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    check_target(path)
     new = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
     try:
         with new.open("xb") as file:  # "x" does not follow links either

@@ -17,6 +17,7 @@ import numpy as np
 from hwlearn.errors import RunError
 from hwlearn.installed import extra_module
 from hwlearn.lab.runs.contents import open_contents
+from hwlearn.lab.runs.inputs import check_target
 from hwlearn.lab.runs.views.dataset import run_dataset
 from hwlearn.lab.runs.views.labelled import run_data
 from hwlearn.lab.runs.views.tables import RunTable, TableName, run_table
@@ -41,7 +42,7 @@ _CSV_TYPES: Final[Mapping[str, object]] = {
 
 
 def export_run(folder: Path, file: Path, kind: FileFormat, table: TableName = "samples") -> list[Path]:
-    """Write a run to a file; an existing file is replaced when the new one is complete.
+    """Write a run to a file; an existing file, or a symbolic link, is replaced when the new one is complete.
 
     Parameters
     ----------
@@ -61,10 +62,13 @@ def export_run(folder: Path, file: Path, kind: FileFormat, table: TableName = "s
     Raises
     ------
     RunError
-        If the run is damaged, or a file cannot be written.
+        If the run is damaged, a file cannot be written, or it would replace a part of a run or what is no file.
     SetupError
         If a package of the extra ``data`` is missing.
     """
+    files = written_files(file, kind)
+    for one in files:
+        check_target(one)
     if kind in ("csv", "parquet"):
         rows = run_table(folder, table)
         write: Callable[[Path], None] = (
@@ -76,12 +80,15 @@ def export_run(folder: Path, file: Path, kind: FileFormat, table: TableName = "s
         )
     with _replaced(file) as new:
         write(new)
-    if kind != "csv":
-        return [file]
-    beside = file.with_name(file.name + METADATA)
-    with _replaced(beside) as new:
-        new.write_text(json.dumps(_csv_metadata(rows, file.name), indent=1) + "\n", encoding="utf-8")
-    return [file, beside]
+    for beside in files[1:]:
+        with _replaced(beside) as new:
+            new.write_text(json.dumps(_csv_metadata(rows, file.name), indent=1) + "\n", encoding="utf-8")
+    return files
+
+
+def written_files(file: Path, kind: FileFormat) -> list[Path]:
+    """Return the files that an export writes: of CSV also that of its units and provenance."""
+    return [file, file.with_name(file.name + METADATA)] if kind == "csv" else [file]
 
 
 @contextmanager
