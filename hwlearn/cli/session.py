@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from hwlearn.cli.display import RelayWear, closing_table
-from hwlearn.cli.outcome import INTERRUPTED, CommandFailed, causes, close_failure, print_json
+from hwlearn.cli.outcome import INTERRUPTED, CommandFailed, causes, close_failure, one_line, print_json
 from hwlearn.errors import HwlearnError, NetworkError, RunError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.bench.evaluation import Evaluation
@@ -30,6 +30,8 @@ log = logging.getLogger("hwlearn.session")
 
 def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progress | None = None) -> int:
     """Train an open bench, evaluate it, draw the report, print the result, and return the exit code.
+
+    A report that cannot be drawn is a warning: the run is complete without it.
 
     Raises
     ------
@@ -90,7 +92,6 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
             raise NetworkError(f"the training ended ({history.stopped}); {unsafe}")
         kept = None if result is None or bench.file.is_dry_run else asdict(result)  # a dry run measures nothing
         run.set_meta(seconds=seconds, result=kept, **closed, **relays.facts())
-        picture = draw_run(run)
         if result is not None and not bench.file.is_dry_run:
             log.info("%s on %d samples", score_text(result.measured, bench.data.scale), result.rows)
     except BaseException as error:
@@ -108,8 +109,9 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
     finally:
         with suppress(OSError):  # the terminal may be closed
             shown.stop()
+    picture = _picture(run)
     facts = _facts(bench, run, history, None if bench.file.is_dry_run else result)
-    facts |= {"measurements": measurements, "seconds": round(seconds, 4), "report": str(picture)} | relays.facts()
+    facts |= {"measurements": measurements, "seconds": round(seconds, 4), "report": picture} | relays.facts()
     if as_json:
         print_json(**facts)
     else:
@@ -123,11 +125,23 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         if bench.file.is_dry_run:
             typer.echo("dry run       no instrument was contacted: no number of this run is a measurement")
         # whole paths on lines of their own, to be copied
-        typer.echo(f"run           {run.folder}\nreport        {picture}")
+        typer.echo(f"run           {run.folder}" + (f"\nreport        {picture}" if picture else ""))
     if result is None:
         typer.echo(f"hwlearn: interrupted, all stored measurements are kept; {go_on}", err=True)
         return INTERRUPTED
     return 0
+
+
+def _picture(run: Run) -> str | None:
+    """Draw the picture of a run and return its path; None, with a warning, if it cannot be drawn."""
+    try:
+        return str(draw_run(run))
+    except Exception as error:  # the run is complete without it, whatever a library of figures raises
+        text = f"warning: the picture of the run cannot be drawn: {one_line(causes(error))}"
+        log.info("%s", text)
+        with suppress(OSError):  # the terminal may be closed
+            typer.echo(f"hwlearn: {text}; the run is complete, try: hwlearn report {run.folder}", err=True)
+        return None
 
 
 def _print_size(size: SizeForecast | None) -> None:

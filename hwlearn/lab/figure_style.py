@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -26,6 +27,16 @@ _MOST_TICKS: Final = 7
 _WITHIN: Final = 1e-9  # relative: rounding at the ends of an axis
 
 
+@contextmanager
+def literal_text() -> Iterator[None]:
+    """Draw text of this block, or of a decorated function, as it is: names with ``$`` are no formulas."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"text.parse_math": False}):
+        yield
+
+
+@literal_text()
 def drawn(path: Path, draw: Callable[[Axes, Axes], None]) -> Path:
     """Draw a figure of two panels and write it as a PNG.
 

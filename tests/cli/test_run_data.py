@@ -8,6 +8,8 @@ import pytest
 from stored_runs import recorded
 
 import hwlearn as hl
+from hwlearn.lab.runs.figures.overlay import overlay_figure
+from hwlearn.lab.runs.views.comparison import compared_runs
 
 
 @pytest.fixture
@@ -166,7 +168,34 @@ def test_runs_are_compared_in_a_table_and_a_picture(hwlearn, three_runs, folder,
     assert (folder / picture["picture"]).read_text(encoding="utf-8").startswith("<?xml")
 
 
+@pytest.mark.parametrize("name", ["_hidden", r"x $\frac{$ y"])
+def test_every_run_is_named_in_the_picture(hwlearn, three_runs, folder, name):
+    (folder / "runs" / three_runs[0]).rename(folder / "runs" / name)
+    assert hwlearn("compare", name, three_runs[1], "-o", "a.png").code == 0
+    compared = compared_runs([folder / "runs" / one for one in (name, *three_runs[1:])])
+    (legend,) = overlay_figure(compared).legends
+    names = [f"{name} (training)", f"{three_runs[1]} (training)"]
+    assert sorted(text.get_text() for text in legend.get_texts()) == sorted(
+        [*names, f"{three_runs[2]} (validation)"]
+    )
+
+
 def test_what_cannot_be_compared_is_refused(hwlearn, three_runs):
     for names, text in ((three_runs[:1], "two runs or more"), ([*three_runs[:1], "x"], "'x' is not a run folder")):
         refused = hwlearn("compare", *names)
         assert (refused.code, text in refused.err[0]) == (2, True), refused.err
+
+
+@pytest.mark.parametrize("error", [ValueError("no glyph\nfor it"), OSError(28, "No space left on device")])
+def test_picture_that_cannot_be_drawn_is_a_warning(hwlearn, folder, monkeypatch, error):
+    def failing(run):
+        raise error
+
+    monkeypatch.setattr("hwlearn.cli.session.draw_run", failing)
+    ended = hwlearn("train", "small.toml", "--set", "train.epochs=1", "--json", "--log-file", "log.txt")
+    (run,) = hl.runs("runs")
+    assert (ended.code, run.status, json.loads(ended.out[-1])["report"]) == (0, "finished", None)
+    warning = f"warning: the picture of the run cannot be drawn: {str(error).replace(chr(10), chr(92) + 'n')}"
+    assert ended.err == [f"hwlearn: {warning}; the run is complete, try: hwlearn report {run.folder}"]
+    assert warning in (folder / "log.txt").read_text(encoding="utf-8")
+    assert hwlearn("resume", run.folder, "--epochs", "2").code == 0

@@ -27,6 +27,15 @@ def test_log_ticks_of_an_impossible_axis_are_none(ends):
     assert not log_ticks(*ends).size
 
 
+def test_names_with_dollar_signs_are_no_formulas(tmp_path):
+    def draw(left, right):
+        left.plot([0, 1], label=r"node $\frac{$")
+        left.legend()
+        right.set_title("$x$ and $")
+
+    assert drawn(tmp_path / "a.png", draw).read_bytes().startswith(b"\x89PNG")
+
+
 def test_figure_replaces_a_symbolic_link(tmp_path):
     outside, picture = tmp_path / "outside", tmp_path / "noise.png"
     outside.write_text("mine")

@@ -328,3 +328,13 @@ def test_failed_report_leaves_the_old_one_and_no_other_file(bench_path, tmp_path
     assert (picture.read_bytes(), sorted(run.folder.iterdir())) == (before, files)
     with pytest.raises(RunError, match="'docx' is no format of figures"):
         draw_run(run, tmp_path / "report.docx")
+
+
+def test_names_with_dollar_signs_are_drawn_as_they_are(bench_path, tmp_path):
+    odd = bench_path.with_name(r"a $\frac{$ b $x$.toml")
+    bench_path.rename(odd)
+    run = recorded(hl.open_bench(odd, ["train.epochs=1"]), tmp_path / "runs")
+    assert draw_run(run).read_bytes().startswith(b"\x89PNG")
+    svg = draw_run(run, tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert svg.startswith("<?xml")
+    assert (run.report()).is_file()

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hwlearn.lab.figure_style import INK, set_log_scale
+from hwlearn.lab.figure_style import INK, literal_text, set_log_scale
 from hwlearn.lab.runs.views.comparison import ComparedRun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 
+@literal_text()
 def overlay_figure(compared: Sequence[ComparedRun]) -> Figure:
     """Return a figure with the measured score of each run, by epoch and by measured samples.
 
@@ -33,14 +35,17 @@ def overlay_figure(compared: Sequence[ComparedRun]) -> Figure:
                 colour = colours(k if len(compared) <= 10 else k / (len(compared) - 1))
                 _draw(row, run, colour)
         _label(row, kind)
-    handles, labels = [], []
-    for row in all_axes:
-        found = row[0].get_legend_handles_labels()
-        handles += found[0]
-        labels += found[1]
-    figure.legend(handles, labels, loc="outside lower left", frameon=False, fontsize=8)
+    _add_legend(figure, [line for row in all_axes for line in row[0].lines])
     figure.suptitle(f"{len(compared)} runs", fontsize=11, color=INK, x=0.01, ha="left")
     return figure
+
+
+def _add_legend(figure: Figure, lines: Sequence[Line2D]) -> None:
+    """Name all lines below the figure, also those whose name begins with "_": matplotlib leaves these out."""
+    numbers = [str(k) for k in range(len(lines))]
+    legend = figure.legend(lines, numbers, loc="outside lower left", frameon=False, fontsize=8)
+    for text, line in zip(legend.get_texts(), lines, strict=True):
+        text.set_text(str(line.get_label()))
 
 
 def _draw(row: Sequence[Axes], run: ComparedRun, colour: object) -> None:

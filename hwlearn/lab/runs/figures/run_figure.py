@@ -11,7 +11,7 @@ import numpy as np
 from hwlearn.circuit.topology import Topology
 from hwlearn.lab.bench_file.file import load_bench_file
 from hwlearn.lab.data.scaling import OutputScale
-from hwlearn.lab.figure_style import FAINT, INK, SECOND, THIRD, set_log_scale
+from hwlearn.lab.figure_style import FAINT, INK, SECOND, THIRD, literal_text, set_log_scale
 from hwlearn.lab.runs.contents import RunContents
 from hwlearn.lab.runs.figures.conductance_map import draw_values
 from hwlearn.lab.runs.reading import reported_damage
@@ -30,6 +30,7 @@ _MOST_POINTS = 1500
 """Points of a curve; more are not visible, and make a figure large."""
 
 
+@literal_text()
 def run_figure(contents: RunContents) -> Figure:
     """Return a figure of a run with its learning curve and the values of its edges.
 
