@@ -1,7 +1,9 @@
 """A Dask cluster of this computer: points that kill their workers lose no others."""
 
+import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from types import SimpleNamespace
@@ -42,6 +44,31 @@ def test_points_that_kill_their_workers_fail_and_all_others_are_computed():
             assert "its worker was killed in each of 2 attempts" in outcome.error
         else:
             assert (outcome.result, outcome.error) == (f'{{"y": {number}}}', None)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals of a process group")
+def test_ctrl_c_is_no_business_of_the_workers(small, tmp_path):
+    """Ctrl-C reaches all processes of a terminal: only the sweep itself says something."""
+    command = [sys.executable, "-m", "hwlearn", "sweep", str(small), "--grid", "train.rate=0.01:0.1:200", "--json"]
+    options = ["--set", "train.epochs=3000", "-o", str(tmp_path / "s"), "--cluster", LOCAL, "--workers", "2"]
+    for first in ("start", "point"):
+        with subprocess.Popen(
+            [*command, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            for line in process.stdout:
+                if json.loads(line)["event"] == first:
+                    break
+            time.sleep(2)  # after the first line the workers are starting
+            os.killpg(process.pid, signal.SIGINT)
+            out, err = process.communicate(timeout=120)
+        assert process.returncode == 130
+        assert json.loads(out.splitlines()[-1])["stopped"] == "interrupted"
+        assert len(err.splitlines()) == 1, err
 
 
 def _closed():
