@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import importlib
 import logging
-import signal
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from multiprocessing import resource_tracker
 from queue import Empty, Queue
 from typing import Any, Final
 
 from hwlearn.errors import NetworkError, SetupError
 from hwlearn.installed import extra_module
 from hwlearn.lab.sweeps.attempts import Job, PointFunction, attempt, error_line
-from hwlearn.lab.sweeps.local import ONE_THREAD
+from hwlearn.lab.sweeps.local import ONE_THREAD, children_without_ctrl_c
 from hwlearn.lab.sweeps.table import Outcome
 
 LOCAL: Final = "local"
@@ -102,7 +100,7 @@ def _client(distributed: Any, cluster: Any, workers: int, stack: ExitStack) -> A
         # Dask gives up a worker that is just starting again when the time for an earlier start of it is over
         patient = {"distributed.deploy.lost-worker-timeout": "1 day"}
         stack.enter_context(dask.config.set(once | patient))
-        with _children_without_ctrl_c():
+        with children_without_ctrl_c():
             made = stack.enter_context(
                 distributed.LocalCluster(
                     n_workers=workers,
@@ -120,25 +118,6 @@ def _client(distributed: Any, cluster: Any, workers: int, stack: ExitStack) -> A
         raise NetworkError(f"the scheduler at {cluster} cannot be reached: {reason}") from error
     except ValueError as error:  # an address of a kind that Dask does not know
         raise SetupError(f"cluster {cluster!r} is no address of a scheduler: {error}") from error
-
-
-@contextmanager
-def _children_without_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C never reach processes that are started in this block, or later from threads that begin in it.
-
-    A terminal sends Ctrl-C to all processes, and a worker would answer with a traceback, also while it imports.
-    Processes and threads inherit what is blocked. This thread gets a Ctrl-C of meanwhile after the block. Windows
-    has no such means.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # it would end the blocking when the first process starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _version() -> str:

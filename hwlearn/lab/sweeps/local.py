@@ -16,7 +16,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from multiprocessing import resource_tracker
 from os import _exit as exit_at_once
 from typing import Any, Final
 
@@ -61,6 +63,25 @@ def local_outcomes(function: PointFunction, jobs: Sequence[Job], workers: int, r
         yield from _alone(function, crash, retries)
 
 
+@contextmanager
+def children_without_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C never reach processes that are started in this block, or later from threads that begin in it.
+
+    A terminal sends Ctrl-C to all processes, and a worker would answer with a traceback, also while it imports.
+    Processes and threads inherit what is blocked. This thread gets a Ctrl-C of meanwhile after the block. Windows
+    has no such means.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # it would end the blocking when the first process starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @dataclass
 class _Crash:
     """A point whose process was killed, how often, and how it ended."""
@@ -84,7 +105,8 @@ class _Worker:
         if self.pool is None:
             self.pool = _pool()
         self.job, self.began = job, time.perf_counter()
-        started: Future[Outcome] = self.pool.submit(attempt, job, function)
+        with children_without_ctrl_c():
+            started: Future[Outcome] = self.pool.submit(attempt, job, function)
         return started
 
     def end(self) -> None:

@@ -1,12 +1,26 @@
 """Processes of this computer: what becomes of points that they cannot run."""
 
+import signal
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from hwlearn.lab.sweeps.attempts import Job
 from hwlearn.lab.sweeps.local import local_outcomes
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_ctrl_c_is_blocked_in_processes_from_their_first_moment():
+    def blocked(point):
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        (mask,) = [int(line.split()[1], 16) for line in lines if line.startswith("SigBlk")]
+        return {"blocked": bool(mask >> (signal.SIGINT - 1) & 1)}
+
+    (found,) = local_outcomes(blocked, [Job(0, {})], 1, 0)
+    assert found.result == '{"blocked": true}'
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 @pytest.fixture
