@@ -7,6 +7,7 @@ never written again, so that a point that ran twice counts once.
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,10 +25,15 @@ from hwlearn.lab.runs.reading import open_snapshot, reported_damage
 from hwlearn.lab.sweeps.differences import differences
 from hwlearn.storage.lock import FolderLock, is_locked
 
+log = logging.getLogger("hwlearn")
+
 FORMAT: Final = 1
 DATABASE: Final = "sweep.sqlite"
 
 PointStatus = Literal["pending", "finished", "failed"]
+
+_COMPUTING: Final = ("hwlearn", "numpy", "scipy", "numba")
+"""Packages on whose versions the last digits of a result depend."""
 
 _APPLICATION: Final = 0x68776C73
 """Application id in the file's header: "hwls"."""
@@ -126,6 +132,8 @@ class PointTable:
                 self._db = _connect(folder)
                 failed.callback(self._db.close)
                 self._began = time.perf_counter()
+                with reported_damage(folder, "sweep"):
+                    _warn_of_versions(self._db, folder)
                 with self._db as db:
                     (self._session,) = db.execute("SELECT coalesce(max(number), -1) + 1 FROM sessions").fetchone()
                     row = (self._session, now(), 0.0, json.dumps(session_facts()))
@@ -298,6 +306,32 @@ def _is_continued(folder: Path, definition: Mapping[str, Any]) -> bool:
         f"the sweep in {folder} is another one: {differ}; give another folder, or repeat the settings with which "
         "it was begun"
     )
+
+
+def _warn_of_versions(db: sqlite3.Connection, folder: Path) -> None:
+    """Warn if points were computed with versions other than the present ones, and some are left."""
+    counts = _counts(db)
+    if not counts["finished"] or counts["finished"] == sum(counts.values()):
+        return
+    now_used = session_facts()["versions"]
+    earlier: dict[str, list[str]] = {}
+    for (text,) in db.execute("SELECT facts FROM sessions ORDER BY number"):
+        versions = _mapping(text, "the facts of a session").get("versions", {})
+        for name in _COMPUTING:
+            used = versions.get(name, "not installed")
+            if used != now_used.get(name, "not installed"):
+                earlier.setdefault(name, []).append(used)
+    if earlier:
+        differ = [
+            f"{name} was {', '.join(dict.fromkeys(used))}, is now {now_used.get(name, 'not installed')}"
+            for name, used in earlier.items()
+        ]
+        log.warning(
+            "sweep %s goes on with other versions, so its points may differ from those that are done: %s; for one "
+            "version throughout, begin it again in another folder",
+            folder,
+            "; ".join(differ),
+        )
 
 
 def _json(value: Any) -> str:

@@ -1,9 +1,12 @@
 """The durable table: continued, refused, idempotent."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 
+import hwlearn
 from hwlearn.errors import NetworkError, RunError
 from hwlearn.lab.sweeps.execution import execute_here
 from hwlearn.lab.sweeps.table import Outcome, PointTable, StoredTable
@@ -55,6 +58,27 @@ def test_table_that_replaces_one_of_a_killed_process_is_sound(killed, deleted):
         table.put(Outcome(0, '{"y": 1}', None, 0.1))
     assert StoredTable(killed).counts() == {"pending": 799, "finished": 1, "failed": 0}
     assert len(StoredTable(killed).sessions()) == 1
+
+
+def _of_another_version(folder):
+    with closing(sqlite3.connect(folder / "sweep.sqlite")) as db, db:
+        db.execute("UPDATE sessions SET facts = json_set(facts, '$.versions.hwlearn', '0.0.1')")
+
+
+@pytest.mark.parametrize("done", [0, 1, len(POINTS)])
+def test_table_that_another_version_began_is_continued_with_a_warning(tmp_path, caplog, done):
+    with PointTable(tmp_path, {}, POINTS) as table:
+        for number in range(done):
+            table.put(Outcome(number, "{}", None, 0.1))
+    PointTable(tmp_path, {}, POINTS).close()
+    assert caplog.messages == []
+    _of_another_version(tmp_path)
+    PointTable(tmp_path, {}, POINTS).close()
+    if done not in (0, len(POINTS)):  # only then two versions meet
+        (line,) = caplog.messages
+        assert f"hwlearn was 0.0.1, is now {hwlearn.__version__}; for one version" in line
+    else:
+        assert caplog.messages == []
 
 
 def test_table_that_another_process_writes_is_refused(tmp_path):
