@@ -1,4 +1,4 @@
-"""Derivatives of a user's function of arrays: by a complex step, or by central differences; and its jumps."""
+"""Derivatives of a user's function of arrays, by a complex step or central differences; its jumps and falls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from hwlearn.errors import CircuitError
 _COMPLEX_STEP: Final = 1e-30
 _STEP: Final = 3e-5  # of the range: central differences with it and with half of it, extrapolated
 _ACCURACY: Final = 1e-6
-_SCANNED: Final = 513
+_ROUNDING: Final = 64 * float(np.finfo(np.float64).eps)  # of a current, relative to it
+_INTERVALS: Final = 512
+_PARTS: Final = 4
+_KEPT: Final = 0.3  # larger share of a change in one of four parts: it is followed
+_STAYS: Final = 0.75
+_STEEPEST: Final = 2e-5
+"""Share of the range within which a change is a jump."""
 _NOT_ANALYTIC: Final = frozenset(
     {
         "absolute", "fabs", "conjugate", "sign", "copysign", "floor", "ceil", "rint", "trunc",
@@ -49,14 +55,17 @@ class Differentiated:
         """Return the currents (2, ...) and their derivatives (2, 3, ...) at arguments (3, ...)."""
         if self.how == "complex step":
             return self._by_complex_step(at)
-        return np.asarray(self._function(at.copy())), self._by_differences(at, _STEP)
+        return np.asarray(self._function(at.copy())), self._by_differences(at, _STEP)[0]
 
     def check(self, at: FloatArray) -> int | None:
         """Return the number of a point of (3, ...) whose derivatives are not accurate; None if there is none."""
         _, slopes = self(at)
-        other = self._by_differences(at, 0.4 * _STEP)
+        other, rounding = self._by_differences(at, 0.4 * _STEP)
         size = np.abs(slopes).max(axis=tuple(range(2, slopes.ndim)), keepdims=True)
-        wrong = (np.abs(slopes - other) > _ACCURACY * (np.abs(slopes) + 0.1 * size)).any(axis=(0, 1))
+        allowed = _ACCURACY * (np.abs(slopes) + 0.1 * size)
+        if self.how == "complex step":  # exact, however little the differences can tell
+            allowed += rounding
+        wrong = (np.abs(slopes - other) > allowed).any(axis=(0, 1))
         return int(np.flatnonzero(wrong.ravel())[0]) if wrong.any() else None
 
     def _by_complex_step(self, at: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -66,10 +75,14 @@ class Differentiated:
         found = self._function(shifted)
         return np.ascontiguousarray(found[:, 0].real), np.ascontiguousarray(found.imag) / _COMPLEX_STEP
 
-    def _by_differences(self, at: FloatArray, share: float) -> FloatArray:
-        """Return derivatives (2, 3, ...) with steps of a share of the range; at its ends a step inside."""
+    def _by_differences(self, at: FloatArray, share: float) -> tuple[FloatArray, FloatArray]:
+        """Return derivatives (2, 3, ...) and a bound on their rounding errors.
+
+        Steps are a share of the range; at its ends a step inside.
+        """
         low, high = self._bounds
         slopes = np.empty((2, 3, *at.shape[1:]))
+        rounding = np.empty_like(slopes)
         for k in range(3):
             step = np.full(at[k].shape, share * (high[k] - low[k]))
             if k == 2:  # the value may span decades, or have no upper end
@@ -83,7 +96,8 @@ class Differentiated:
             found = self._function(sides)
             whole, half = (found[:, 0] - found[:, 1]) / width[0], (found[:, 2] - found[:, 3]) / width[1]
             slopes[:, k] = (4 * half - whole) / 3
-        return slopes
+            rounding[:, k] = _ROUNDING * np.abs(found).max(axis=1) / width[1]
+        return slopes, rounding
 
     def _is_analytic(self, at: FloatArray) -> bool:
         """Return whether the function accepts complex arrays and uses none of `_NOT_ANALYTIC`."""
@@ -122,26 +136,53 @@ class _Watched(np.ndarray):
         return super().__array_function__(func, types, args, kwargs)
 
 
-def breaks(along: Callable[[FloatArray], FloatArray], low: float, high: float) -> float | None:
-    """Return where a function of x (n,) -> (2, n) jumps between two ends; None if it does not.
+def scanned(along: Callable[[FloatArray], FloatArray], low: float, high: float) -> tuple[FloatArray, FloatArray]:
+    """Return the points x (n,) of a scan from end to end, and the function there (2, n)."""
+    at = np.linspace(low, high, _INTERVALS * _PARTS + 1)
+    return at, along(at)
 
-    The largest change between neighbouring points is followed into ever smaller intervals: that of a continuous
-    function shrinks with them.
+
+def jump(along: Callable[[FloatArray], FloatArray], at: FloatArray, found: FloatArray) -> float | None:
+    """Return where a function of x (n,) -> (2, n), scanned at points, jumps; None if it does not.
+
+    Changes that are concentrated in a part of their interval are followed into ever smaller ones, where that of a
+    continuous function shrinks. One that stays, or is that of a whole interval, within `_STEEPEST` of the range is
+    a jump.
     """
-    at = np.linspace(low, high, _SCANNED)
-    found = along(at)
-    changes = np.abs(np.diff(found, axis=1)).max(axis=0)
-    k = int(np.argmax(changes))
-    if changes[k] <= 1e-12 * np.abs(found).max():
+    changes = np.abs(np.diff(found, axis=1)).max(axis=0).reshape(-1, _PARTS)
+    first, k = changes.sum(axis=1), changes.argmax(axis=1)
+    left = np.flatnonzero((changes.max(axis=1) >= _KEPT * first) & (first > 1e-12 * np.abs(found).max()))
+    a, b = at[left * _PARTS + k[left]], at[left * _PARTS + k[left] + 1]
+    first, before = first[left], changes.max(axis=1)[left]
+    span = at[-1] - at[0]
+    while len(a) and b[0] - a[0] > _STEEPEST * span:
+        a, b, change = _largest_part(along, a, b)
+        stays = change >= _KEPT * before
+        if b[0] - a[0] <= _STEEPEST * span:
+            stays &= (change >= _KEPT * first) | (change >= _STAYS * before)
+        a, b, first, before = a[stays], b[stays], first[stays], change[stays]
+    if not len(a):
         return None
-    a, b, first = float(at[k]), float(at[k + 1]), float(changes[k])
-    for _ in range(30):
-        ends = np.linspace(a, b, 5)
-        parts = np.abs(np.diff(along(ends), axis=1)).max(axis=0)
-        j = int(np.argmax(parts))
-        a, b = float(ends[j]), float(ends[j + 1])
-        if parts[j] < 0.3 * first:
-            return None
-        if b - a <= 1e-12 * (high - low):
-            break
-    return 0.5 * (a + b)
+    largest = slice(int(np.argmax(before)), int(np.argmax(before)) + 1)
+    a, b = a[largest], b[largest]
+    while b[0] - a[0] > 1e-12 * span:
+        a, b, _ = _largest_part(along, a, b)
+    return float(0.5 * (a[0] + b[0]))
+
+
+def _largest_part(
+    along: Callable[[FloatArray], FloatArray], a: FloatArray, b: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the ends of the quarter of each interval (m,) in which the function changes most, and its change."""
+    ends = np.linspace(a, b, _PARTS + 1, axis=1)
+    parts = np.abs(np.diff(along(ends.ravel()).reshape(2, *ends.shape), axis=2)).max(axis=0)
+    j, every = parts.argmax(axis=1), np.arange(len(a))
+    return ends[every, j], ends[every, j + 1], parts[every, j]
+
+
+def fall(at: FloatArray, current: FloatArray) -> float | None:
+    """Return where a current (n,) is lower than at the point (n,) before; None if it never falls."""
+    changes = np.diff(current)
+    least = 1e-6 * np.abs(changes).max() + 1e-12 * np.abs(current).max()
+    falls = np.flatnonzero(changes < -least)
+    return float(at[falls[0] + 1]) if falls.size else None

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
-from hwlearn.circuit.elements.differentiation import Differentiated, breaks
+from hwlearn.circuit.elements.differentiation import Differentiated, fall, jump, scanned
 from hwlearn.circuit.elements.numbers import real_number, shown
 from hwlearn.circuit.elements.three_terminal import Parameter, Stamp, ThreeTerminal
 from hwlearn.errors import CircuitError
@@ -254,7 +254,7 @@ class Law(ThreeTerminal):
                 "result must depend on its own voltages and value alone"
             )
         for axis in range(3):
-            self._check_jumps(axis, rng)
+            self._check_lines(axis, rng)
         wrong = self._differentiated.check(points)
         if wrong is not None:
             raise CircuitError(
@@ -266,11 +266,7 @@ class Law(ThreeTerminal):
             least = slopes[k, k]
             falls = least < -1e-6 * np.abs(slopes[:, :2]).max()
             if falls.any():
-                where = _place(points, np.flatnonzero(falls.ravel())[0])
-                raise CircuitError(
-                    f"the current of the law {self.name!r} that leaves {end} falls when the voltage there rises, "
-                    f"at {where}; a circuit could have several steady states"
-                )
+                raise self._falls(end, _place(points, np.flatnonzero(falls.ravel())[0]))
 
     def _samples(self, rng: np.random.Generator, count: int) -> FloatArray:
         """Return voltages and values (3, 3, count) within the ranges."""
@@ -280,8 +276,8 @@ class Law(ThreeTerminal):
             found[2] = max(low[2], 0.0) + 10 ** rng.uniform(-9, -3, (3, count))
         return found
 
-    def _check_jumps(self, axis: int, rng: np.random.Generator) -> None:
-        """Refuse a function that jumps along lines on which one argument runs over its range."""
+    def _check_lines(self, axis: int, rng: np.random.Generator) -> None:
+        """Refuse a function that jumps or falls along lines on which one argument runs over its range."""
         low, high = self._bounds
         for line in self._samples(rng, _SCANS).reshape(3, -1).T[:_SCANS]:
 
@@ -290,13 +286,24 @@ class Law(ThreeTerminal):
                 at[axis] = x
                 return self._called(at)
 
-            where = breaks(along, low[axis], high[axis])
+            at, found = scanned(along, low[axis], high[axis])
+            where = jump(along, at, found)
             if where is not None:
                 argument = ("the voltage at a", "the voltage at b", f"the {self._parameter.name}")[axis]
                 raise CircuitError(
                     f"the current of the law {self.name!r} jumps where {argument} is {where:.6g}; "
                     "it must be continuous"
                 )
+            where = fall(at, found[axis]) if axis < 2 else None
+            if where is not None:
+                line[axis] = where
+                raise self._falls("ab"[axis], _place(line, 0))
+
+    def _falls(self, end: str, where: str) -> CircuitError:
+        return CircuitError(
+            f"the current of the law {self.name!r} that leaves {end} falls when the voltage there rises, at "
+            f"{where}; a circuit could have several steady states"
+        )
 
 
 def _place(points: FloatArray, number: int) -> str:

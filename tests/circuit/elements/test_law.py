@@ -257,3 +257,71 @@ def test_parameters_of_one_name_have_one_unit_in_a_circuit():
     with pytest.raises(TopologyError, match="a state in mm and one in um"):
         hl.Topology(3, pairs, [0], [1], ground=2, elements=kinds[0]).with_elements(kinds)
     hl.Topology(3, pairs, [0], [1], ground=2, elements=[kinds[0], kinds[0]])
+
+
+def test_law_of_a_diode_beside_a_conductance_is_accepted():
+    """At 1 V it carries 50 kA, in which the change with the conductance drowns; its derivative does not."""
+
+    def shunted(va, vb, g):
+        return 1e-12 * np.expm1((va - vb) / 0.026) + g * (va - vb)
+
+    law = Law(shunted, SIEMENS, volts=(-0.5, 0.5))
+    assert law.derivatives == "complex step"
+    top = hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2, elements=[OHMIC, law])
+    plain = hl.Topology(
+        3, [(0, 1), (1, 2)], [0], [1], ground=2,
+        fixed_edges=[(1, 2)], fixed_conductances=[1e-12 / 0.026], fixed_elements=Shockley(0.026),
+    )  # fmt: skip
+    x, e = [[0.45], [-0.3]], [[1.0], [0.5]]
+    own, built_in = (hl.Kirchhoff(one, [1e-3, 2e-5]) for one in (top, plain))
+    np.testing.assert_allclose(own.solve(x), built_in.solve(x), atol=1e-12)
+    np.testing.assert_allclose(own.gradient(x, e), built_in.gradient(x, e), rtol=1e-9)
+
+
+def test_slopes_that_jump_are_refused_also_beside_large_currents():
+    def kinked(va, vb, g):
+        return 1e-12 * np.expm1((va - vb) / 0.026) + g * np.arctan((va - vb) / 1e-7)
+
+    with pytest.raises(CircuitError, match=r"'kinked' (has no derivatives to 1e-6|jumps)"):
+        Law(kinked, SIEMENS, volts=(-0.2, 0.2))
+
+
+def steps_of(height):
+    return lambda va, vb, g: g * ((va - vb) + 10 * (va - vb) ** 3 + height * ((va - vb) > 0.2))
+
+
+def bump(va, vb, g):
+    """A falling part of 10 mV, narrower than the distances of random points."""
+    return g * (0.2 * (va - vb) + 0.1 * np.exp(-((((va - vb) - 0.2) / 0.01) ** 2)))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (steps_of(0.02), r"jumps where the voltage at a is 0\.26243"),
+        (steps_of(0.002), r"jumps where the voltage at a is 0\.26243"),
+        (lambda va, vb, g: g * (va - vb) + 1e-6 * (g > 3e-4), "jumps where the conductance is 0.0003;"),
+        (bump, "that leaves a falls when the voltage there rises, at 0.2.* V at a, .* V at b"),
+        (lambda va, vb, g: (g * (va - vb), bump(va, vb, g)), "that leaves b falls when the voltage there rises"),
+        (lambda va, vb, g: (bump(va, vb, g), g * (vb - va)), "that leaves a falls when the voltage there rises"),
+    ],
+)
+def test_jumps_and_falls_between_the_random_points_are_refused(function, message):
+    with pytest.raises(CircuitError, match=message):
+        Law(function, SIEMENS, name="bad")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda va, vb, g: g * np.where(va > vb, va - vb, 1e-6 * (va - vb)),
+        lambda va, vb, g: g * np.minimum(va - vb, 0.2),
+        lambda va, vb, g: g * np.tanh((va - vb) / 1e-3),
+        lambda va, vb, g: g * ((va - vb) + 5e-3 * np.tanh(((va - vb) - 0.2) / 1e-3)),
+        lambda va, vb, g: g * (np.sqrt(np.maximum(va, 0.0)) - np.sqrt(np.maximum(vb, 0.0))),
+        lambda va, vb, g: g * (np.exp(va / 0.02) - np.exp(vb / 0.02)),
+        lambda va, vb, g: g * (va - vb) ** 3,
+    ],
+)
+def test_continuous_laws_with_kinks_or_steep_parts_are_accepted(function):
+    Law(function, SIEMENS, name="good")
