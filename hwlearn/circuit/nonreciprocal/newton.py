@@ -25,6 +25,7 @@ from hwlearn.circuit.nonreciprocal.equations import (
     joined_currents,
     joined_jacobians,
 )
+from hwlearn.circuit.nonreciprocal.steps import KeptFactor, NewtonStep, StepPace
 from hwlearn.circuit.solver import OperatingPoint
 
 LARGEST_ERROR: Final = 1e-9
@@ -34,15 +35,11 @@ _SETTLED: Final = 1e-11  # of the largest voltage: the search ends with a step t
 _STEPS: Final = 60
 _FOLLOWED_STEPS: Final = 25
 _SMALLEST_RISE: Final = 1e-4
-NEAR: Final = 1e-4
-"""Relative to the largest voltage: after a step this short, the next one uses the same factor."""
-CONTRACTION: Final = 1e-2
-"""Largest ratio of successive steps with one factor."""
 _REACH: Final = 4.0  # longest step, relative to the largest voltage
 ROUNDING: Final = 4 * float(np.finfo(np.float64).eps)
 """Rounding of a sum, relative to the sum of its absolute terms."""
 _PROBES: Final = 3
-_LONGER: Final = 1.9
+_UNSETTLED: Final = "the nodes inside an element did not settle"
 _CHUNK_NUMBERS: Final = 600_000
 
 
@@ -120,66 +117,6 @@ class State:
             own[:, rows] = new
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _Step:
-    """What a Newton step found: how far it moved each sample (S,), whether no part was linearised elsewhere."""
-
-    moved: FloatArray
-    is_true: BoolArray
-    stamps: list[Stamp]
-    factor: Factor
-
-
-class _Pace:
-    """Factor by which steps are lengthened where they halve from one to the next.
-
-    They do so at a node whose transistors are at their threshold: the square law has a double zero there. A factor
-    of 2 would reach it at once, and might go beyond it, where nothing conducts; a sample in which that happened
-    is not lengthened again.
-    """
-
-    def __init__(self, samples: int) -> None:
-        self._last = np.full(samples, np.inf)
-        self._longer = np.zeros(samples, dtype=np.bool_)
-        self._may = np.ones(samples, dtype=np.bool_)
-
-    def factor(self, moved: FloatArray) -> FloatArray:
-        """Return the factor (S,) for steps of these lengths (S,)."""
-        self._may &= ~self._longer | (moved < self._last)
-        ratio = moved / np.maximum(self._last, np.finfo(np.float64).tiny)
-        self._longer = np.where(self._longer, (ratio > 0.01) & (ratio < 0.1), (ratio > 0.4) & (ratio < 0.6))
-        self._longer &= self._may
-        self._last = moved
-        return np.where(self._longer, _LONGER, 1.0)
-
-    def keep(self, rows: BoolArray) -> None:
-        """Forget the other samples."""
-        self._last, self._longer, self._may = self._last[rows], self._longer[rows], self._may[rows]
-
-
-class _Kept:
-    """The factor of the last step, while all samples are so close that it serves for the next one too."""
-
-    def __init__(self) -> None:
-        self.factor: Factor | None = None
-        self._moved: FloatArray | None = None
-
-    def after(self, step: _Step, size: FloatArray) -> None:
-        """Decide after a step whether its factor is used again, for largest voltages (S,)."""
-        near = step.is_true & (step.moved <= NEAR * size)
-        if self.factor is not None and self._moved is not None:
-            near &= step.moved <= CONTRACTION * self._moved
-        self.factor = step.factor if near.all() else None
-        self._moved = step.moved
-
-    def keep(self, rows: BoolArray) -> None:
-        """Forget the other samples."""
-        if self.factor is not None:
-            self.factor = self.factor.of(rows)
-        if self._moved is not None:
-            self._moved = self._moved[rows]
-
-
 class Newton:
     """Newton's method for a circuit with one set of held nodes.
 
@@ -220,20 +157,56 @@ class Newton:
     def settled(self, V: FloatArray) -> list[Stamp]:
         """Return the stamps of each group at node voltages (S, N), with the unknowns inside at rest.
 
+        Full steps from the start; samples for which they fail start at 0 V, and their voltages rise gradually.
+
         Raises
         ------
         LostSample
             If the nodes inside an element have no voltages in double precision.
         """
         state = State.at(V, self.groups)
-        still = np.ones(len(V))
-        bound = _SETTLED * np.abs(V).max(axis=1, initial=0.0)
-        for _ in range(_STEPS):
+        stamps, at_rest = self._rest(state, _STEPS)
+        if at_rest.all():
+            return stamps
+        for s in np.flatnonzero(~at_rest).tolist():
+            row = np.array([s])
+            state.put(row, self._risen(V[row], s))
+        stamps, at_rest = self._rest(state, _STEPS)
+        if not at_rest.all():
+            raise LostSample(int(np.argmin(at_rest)), _UNSETTLED)
+        return stamps
+
+    def _rest(self, state: State, steps: int) -> tuple[list[Stamp], BoolArray]:
+        """Move the unknowns inside until they rest; return the last stamps, and which samples (S,) are at rest."""
+        still = np.ones(len(state.V))
+        bound = _SETTLED * np.abs(state.V).max(axis=1, initial=0.0)
+        for _ in range(steps):
             stamps, is_true = self._stamps(state)
-            moved = self._move_inner(state, stamps, None, still)
-            if (is_true & (moved <= bound)).all():
-                return stamps
-        raise LostSample(int(np.argmax(moved)), "the nodes inside an element did not settle")
+            at_rest = is_true & (self._move_inner(state, stamps, None, still) <= bound)
+            if at_rest.all():
+                break
+        return stamps, at_rest
+
+    def _risen(self, V: FloatArray, sample: int) -> State:
+        """Return the state of one sample at node voltages (1, N), found while all rise from 0 to their values.
+
+        Raises
+        ------
+        LostSample
+        """
+        state = State.at(np.zeros_like(V), self.groups)
+        reached, rise = 0.0, 0.25
+        while reached < 1.0:
+            share = min(1.0, reached + rise)
+            trial = state.of(np.array([0]))
+            trial.V = share * V
+            if self._rest(trial, _FOLLOWED_STEPS)[1].all():
+                state, reached, rise = trial, share, 2 * rise
+            elif rise > _SMALLEST_RISE:
+                rise /= 4
+            else:
+                raise LostSample(sample, f"{_UNSETTLED} beyond {reached:.3g} of their voltages")
+        return state
 
     # --- search ---------------------------------------------------------------------------------------
 
@@ -258,8 +231,8 @@ class Newton:
         """Take Newton steps of some samples of a state until they converge; return those that do not."""
         now = state.of(rows)
         was_small = np.zeros(len(rows), dtype=np.bool_)
-        pace = _Pace(len(rows))
-        kept = _Kept()
+        pace = StepPace(len(rows))
+        kept = KeptFactor()
         for _ in range(steps):
             try:
                 step = self._step(now, sources.of(rows), pace, kept.factor)
@@ -351,7 +324,7 @@ class Newton:
             state.inner[k] = state.inner[k] + share[:, None] * inner
         return moved
 
-    def _step(self, state: State, sources: Drive, pace: _Pace, factor: Factor | None) -> _Step:
+    def _step(self, state: State, sources: Drive, pace: StepPace, factor: Factor | None) -> NewtonStep:
         """Take one step of every sample: of Newton, or with the factor of a step before."""
         eq = self.equations
         stamps, is_true = self._stamps(state)
@@ -375,9 +348,9 @@ class Newton:
         every[:, eq.free] = step
         inner = self._move_inner(state, stamps, every, share)
         state.V += share[:, None] * every
-        return _Step(np.maximum(moved, inner), is_true, stamps, factor)
+        return NewtonStep(np.maximum(moved, inner), is_true, stamps, factor)
 
-    def _rounding(self, state: State, step: _Step) -> FloatArray:
+    def _rounding(self, state: State, step: NewtonStep) -> FloatArray:
         """Estimate the effect (S,) of rounding in all currents on the voltages.
 
         Errors of random signs, as large as the rounding of each sum can be, are sent through the linearised

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from transistor_circuits import BODIES, DEVICE, gradient_error, mixed
+from transistor_circuits import BODIES, DEVICE, GATES, gradient_error, mixed
 
 import hwlearn as hl
-from hwlearn.circuit.elements import OHMIC
+from hwlearn.circuit.elements import OHMIC, Mosfet
 from hwlearn.circuit.spice.netlist import spice_text
 from hwlearn.errors import CircuitError, ConvergenceError
 
@@ -283,3 +283,48 @@ def test_contrast_of_coupled_learning_compares_squares_of_drops():
     beta = DEVICE.kp * DEVICE.w / DEVICE.l
     expected = 0.5 * beta * (model.drops(held) ** 2 - model.drops(free) ** 2)[0]
     np.testing.assert_allclose(model.contrast(held, free, np.ones(1)), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_nodes_behind_large_series_resistances_settle_at_the_voltages_found(body):
+    """Each of 250 transistors with 100 kohm at both ends, of random kind, has a node with a resistor beside it."""
+    rng, count = np.random.default_rng(5), 250
+    kinds = [
+        replace(
+            DEVICE, body=body, gate=GATES[k % 3], rsh=1e5, nrd=1.0, nrs=1.0,
+            gamma=rng.uniform(0, 1.2), lambda_=rng.uniform(0, 0.3), w=10 ** rng.uniform(-5, -3),
+        )
+        for k in range(count)
+    ]  # fmt: skip
+    inner = 1 + 2 * count + np.arange(count)
+    edges = [(1 + 2 * k, node) for k, node in enumerate(inner)] + [
+        (node, 2 + 2 * k) for k, node in enumerate(inner)
+    ]
+    edges = [pair[::-1] if k % 2 else pair for k, pair in enumerate(edges)]
+    top = hl.Topology(
+        1 + 3 * count, [*edges, (0, 1)], range(1, 1 + 2 * count), inner, ground=0,
+        elements=[*kinds, *[OHMIC] * (count + 1)],
+    )  # fmt: skip
+    values = np.r_[rng.uniform(0, 8, count), 10 ** rng.uniform(-6, -4, count), 1e-6]
+    model = hl.Kirchhoff(top, values)
+    V = model.solve(rng.uniform(-1.5, 1.5, (4, 2 * count)))
+    carried = np.abs(model.edge_currents(V)).max()
+    assert np.abs(model.node_currents(V)[:, inner]).max() < 1e-9 * carried
+    assert np.isfinite(model.gradient_at(V, rng.standard_normal((4, count)))).all()
+
+
+def test_transistor_whose_inner_nodes_overshoot_from_rest_has_its_current_and_a_gradient():
+    """Beside it the same transistor with its source at 0 V, its series resistances as resistors of their own."""
+    ohms, (drain, source, gate) = 1.4e5, (-0.28598463, 1.38784828, 0.99458867)
+    device = Mosfet(vto=0.75, kp=6.2496e-5, phi=0.95, l=7.8e-6, w=138e-6, rsh=ohms, body="source", gate="source")
+    top = hl.Topology(4, [(1, 2), (0, 3), (1, 3)], [1, 2], [3], ground=0, elements=[device, OHMIC, OHMIC])
+    model = hl.Kirchhoff(top, [gate, 1e-3, 1e-3])
+    x = [[drain, source]]
+    bare = replace(device, rsh=0.0, body="ground", gate="ground")
+    apart = hl.Topology(4, [(2, 3), (1, 2), (3, 0)], [1], [2, 3], ground=0, elements=[bare, OHMIC, OHMIC])
+    other = hl.Kirchhoff(apart, [gate, 1 / ohms, 1 / ohms])
+    through = other.edge_currents(other.solve([[drain - source]]))[0, 1]
+    assert model.edge_currents(model.solve(x))[0, 0] == pytest.approx(through, rel=1e-9)
+    gradient = model.gradient(x, [[1.0]])
+    assert gradient[0] == 0.0
+    assert gradient[1] == pytest.approx(-0.25 * drain / 1e-3, rel=1e-9)
