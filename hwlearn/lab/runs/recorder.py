@@ -42,18 +42,20 @@ class RunRecorder(Callback):
         The bench that is trained. With it, the true scores that a simulator knows are recorded for each epoch, and
         the instruments.
     note : str, optional
-        Text of a person about this part of the run.
+        Text of a person about this part of the run, without NUL characters.
 
     Raises
     ------
     RunError
-        If another process is writing the run, its folder is read-only, or it cannot be continued; or, from each
-        callback, if the disk is full.
+        If the note has a NUL character, another process is writing the run, its folder is read-only, or it cannot
+        be continued; or, from each callback, if the disk is full.
     """
 
     records = True
 
     def __init__(self, run: Run, bench: Bench | None = None, note: str | None = None) -> None:
+        if "\0" in str(note):  # no program can be given such text, and no NetCDF file can hold it
+            raise RunError(f"the note {note!a} has a NUL character; write it without")
         self.run: Run = run
         self._bench, self._note = bench, note
         self._lock = FolderLock(run.folder, "run")

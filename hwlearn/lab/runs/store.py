@@ -262,7 +262,8 @@ class Run:
         conductances were kept), ``edge`` and ``epoch``. Batches with fewer samples than the largest are filled
         with NaN, -1 or False; ``kept_samples`` counts the samples of each. Every variable has ``units`` and
         ``long_name``; the attributes of the data set are the facts of the run, among them ``bench_file``,
-        ``versions`` and ``sessions``, as JSON unless they are texts or numbers.
+        ``versions`` and ``sessions``, as JSON unless they are texts or numbers. What NetCDF cannot store in a text
+        is escaped.
 
         The arrays of steps are read from the run folder when they are used, so the folder must stay. Of a run that
         is being written, the data set has what was stored when it was made.

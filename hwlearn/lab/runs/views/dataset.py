@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def run_dataset(folder: Path) -> xarray.Dataset:
-    """Return a run as a data set whose arrays of steps are read when they are used; see `Run.to_xarray`."""
+    """Return a run as a data set whose arrays of steps are read when they are used; see `Run.to_xarray`.
+
+    In attributes, NUL and bytes that are no characters are escaped, as NetCDF has no text with them.
+    """
     xr = extra_module("xarray", "data", "Run.to_xarray")
     from hwlearn.lab.runs.views.lazy import lazy
 
@@ -31,6 +34,17 @@ def run_dataset(folder: Path) -> xarray.Dataset:
     found: xarray.Dataset = xr.Dataset(
         {name: made(labelled) for name, labelled in data.variables.items()},
         {name: made(labelled) for name, labelled in data.coordinates.items()},
-        dict(data.attributes),
+        {name: netcdf_text(value) if isinstance(value, str) else value for name, value in data.attributes.items()},
     )
     return found
+
+
+def netcdf_text(text: str) -> str:
+    r"""Return text with what NetCDF cannot store escaped as in Python: NUL, and bytes that are no characters.
+
+    Examples
+    --------
+    >>> netcdf_text("5 µS\udcff\0")
+    '5 µS\\udcff\\x00'
+    """
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")

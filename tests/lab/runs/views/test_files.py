@@ -1,5 +1,7 @@
 """Exported files: read back bit for bit by libraries that did not write them, also of a killed run."""
 
+import json
+import sqlite3
 import subprocess
 import sys
 
@@ -43,6 +45,38 @@ def test_netcdf_is_read_back_by_xarray_as_it_was(run, tmp_path):
         expected = run.to_xarray().load()
         assert data.load().identical(expected)
         assert all(data[name].dtype == expected[name].dtype for name in expected.variables)
+
+
+@pytest.mark.parametrize("note", ["wafer \udcff, 5 µS", "a\0b"])
+def test_notes_that_are_no_text_are_exported(bench_path, tmp_path, note):
+    xr = pytest.importorskip("xarray")
+    run = recorded(hl.open_bench(bench_path, ["train.epochs=1"]), tmp_path / "runs")
+    with sqlite3.connect(run.folder / "run.sqlite") as db:  # as earlier versions stored it
+        (facts,) = db.execute("SELECT facts FROM sessions").fetchone()
+        db.execute("UPDATE sessions SET facts = ?", (json.dumps(json.loads(facts) | {"note": note}),))
+    with run.contents() as contents:
+        assert contents.notes() == [note]
+    (file,) = export_run(run.folder, tmp_path / "run.nc", "netcdf")
+    with xr.open_dataset(file, engine="h5netcdf") as data:
+        assert data.attrs["note"] == {"w": r"wafer \udcff, 5 µS", "a": r"a\x00b"}[note[0]]
+        assert data.load().identical(run.to_xarray().load())
+    export_run(run.folder, tmp_path / "run.npz", "npz")
+    stored = json.loads(str(np.load(tmp_path / "run.npz")["provenance"]))
+    metadata = export_run(run.folder, tmp_path / "run.csv", "csv")[1]
+    for found in (stored["attributes"], json.loads(metadata.read_text(encoding="utf-8"))["notes"][0]):
+        assert found["note"] == note
+    parquet = pytest.importorskip("pyarrow.parquet")
+    export_run(run.folder, tmp_path / "run.parquet", "parquet")
+    facts = parquet.read_schema(tmp_path / "run.parquet").metadata[b"hwlearn"]
+    assert json.loads(facts)["note"] == note
+
+
+def test_notes_with_nul_are_refused(bench_path, tmp_path):
+    with (
+        hl.open_bench(bench_path) as bench,
+        pytest.raises(RunError, match="has a NUL character; write it without"),
+    ):
+        bench.train(note="a\0b", record=tmp_path, progress=False)
 
 
 def test_extreme_numbers_survive_text():
