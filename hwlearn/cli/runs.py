@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from hwlearn.cli.outcome import JsonOption, RunsOption, command, one_line, print_json
+from hwlearn.cli.run_data.paths import shown_path
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,9 +53,9 @@ def runs(
     elif rows:
         console.print(_table(rows, console.width))
     elif filters:
-        console.print(f"no run in {folder} fulfils: {', '.join(filters)}", markup=False)
+        console.print(f"no run in {shown_path(folder)} fulfils: {', '.join(filters)}", markup=False)
     else:
-        console.print(f"no runs in {folder}; make one with: hwlearn train iris")
+        console.print(f"no runs in {shown_path(folder)}; make one with: hwlearn train iris")
 
 
 def _row(run: Run) -> dict[str, Any]:

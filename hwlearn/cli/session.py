@@ -13,6 +13,7 @@ from rich.console import Console
 
 from hwlearn.cli.display import RelayWear, closing_table
 from hwlearn.cli.outcome import INTERRUPTED, CommandFailed, causes, close_failure, one_line, print_json
+from hwlearn.cli.run_data.paths import shown_path
 from hwlearn.errors import HwlearnError, NetworkError, RunError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.bench.evaluation import Evaluation
@@ -125,7 +126,9 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         if bench.file.is_dry_run:
             typer.echo("dry run       no instrument was contacted: no number of this run is a measurement")
         # whole paths on lines of their own, to be copied
-        typer.echo(f"run           {run.folder}" + (f"\nreport        {picture}" if picture else ""))
+        typer.echo(f"run           {shown_path(run.folder)}")
+        if picture is not None:
+            typer.echo(f"report        {shown_path(picture)}")
     if result is None:
         typer.echo(f"hwlearn: interrupted, all stored measurements are kept; {go_on}", err=True)
         return INTERRUPTED

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hwlearn.cli.outcome import JsonOption, RunsOption, at_work, command, print_json
+from hwlearn.cli.run_data.paths import shown_path
 
 
 @command
@@ -54,4 +55,4 @@ def report(
         facts |= {"health_warning": found.meta("health_warning")} | (found.meta("result") or {})
         print_json(run=str(found.folder), report=str(written), **facts)
     else:
-        typer.echo(written)
+        typer.echo(shown_path(written))

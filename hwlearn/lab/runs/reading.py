@@ -7,13 +7,17 @@ database on a medium that is read-only, or whose locks do not work, is opened as
 
 from __future__ import annotations
 
+import json
 import operator
+import re
 import shutil
 import sqlite3
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -72,6 +76,65 @@ def reported_damage(folder: Path, what: str = "run") -> Iterator[None]:
             f"{what} {folder} is damaged: {_one_line(error)}; if it was copied while it was being written, copy "
             "it again, else restore it from a backup"
         ) from error
+
+
+def run_folders(runs: Path) -> list[Path]:
+    """Return the absolute folders of the runs in a folder, the one that was created first first.
+
+    A run to which symbolic links lead is listed once. A run that cannot be read counts as created when its
+    database was last changed.
+    """
+    return sorted(_distinct(_listed(runs)), key=_age)
+
+
+def named_folder(runs: Path, name: str) -> Path:
+    """Return the folder of the run of this name, or of the only one whose name begins like this.
+
+    Raises
+    ------
+    RunError
+        If there is none, or there are several.
+    """
+    found = [folder for folder in _listed(runs) if name and folder.name.startswith(name)]
+    fit = [folder for folder in found if folder.name == name] or sorted(_distinct(found), key=_age)
+    if len(fit) == 1:
+        return fit[0]
+    several = ", ".join(folder.name for folder in fit)
+    what = f"matches several runs: {several}" if fit else f"is not a run folder, and not a run in {runs}"
+    raise RunError(f"{name!r} {what}; `hwlearn runs` lists them")
+
+
+def _listed(runs: Path) -> list[Path]:
+    """Return all folders and symbolic links in a folder that have the database of a run, links last."""
+    found = [path.parent for path in runs.absolute().glob(f"*/{DATABASE}")] if runs.is_dir() else []
+    return sorted(found, key=lambda folder: (folder.is_symlink(), folder.name))
+
+
+def _distinct(folders: Iterable[Path]) -> list[Path]:
+    """Return the first of all paths that lead to the same folder."""
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        found.setdefault(folder.resolve(), folder)
+    return list(found.values())
+
+
+def _age(folder: Path) -> tuple[float, list[tuple[int, str]]]:
+    """Return when a run was created, and its name with its numbers as numbers, to sort runs."""
+    words = [(int(word), "") if word.isdecimal() else (0, word) for word in re.split(r"(\d+)", folder.name)]
+    state = None
+    try:
+        state = (folder / DATABASE).stat()
+        return _created(folder, state.st_ino), words
+    except (RunError, OSError):
+        return (0.0 if state is None else state.st_mtime), words
+
+
+@lru_cache(10_000)
+def _created(folder: Path, inode: int) -> float:
+    """Return when a run was created, in seconds; it is read once for each file, of this number."""
+    with open_snapshot(folder) as db, reported_damage(folder):
+        (text,) = db.execute("SELECT value FROM meta WHERE key = 'created'").fetchone()
+        return datetime.fromisoformat(json.loads(text)).timestamp()
 
 
 def step_number(step: object) -> int:

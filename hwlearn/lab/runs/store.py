@@ -27,6 +27,7 @@ from hwlearn.lab.runs.database import (
 )
 from hwlearn.lab.runs.earlier import FORMAT_1
 from hwlearn.lab.runs.inputs import copy_files, graph_arrays, identity, new_folder, own_files
+from hwlearn.lab.runs.reading import named_folder, run_folders
 from hwlearn.learning.records import Epoch, Progress
 from hwlearn.learning.scoring import Score
 from hwlearn.storage.lock import is_locked
@@ -44,8 +45,8 @@ BENCH_FILE = "bench.toml"
 
 
 def runs_folder(chosen: str | Path | None = None) -> Path:
-    """Return the folder of all runs: the chosen one, else ``$HWLEARN_RUNS``, else ``./runs``."""
-    return Path(chosen or os.environ.get("HWLEARN_RUNS") or "runs")
+    """Return the absolute folder of all runs: the chosen one, else ``$HWLEARN_RUNS``, else ``./runs``."""
+    return Path(chosen or os.environ.get("HWLEARN_RUNS") or "runs").absolute()
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,14 @@ class Run:
     Attributes
     ----------
     folder : Path
-        Contains ``run.sqlite``, the database; ``bench.toml``, the bench file with all defaults filled in; and
-        ``files``, copies of the files that it names.
+        Absolute. Contains ``run.sqlite``, the database; ``bench.toml``, the bench file with all defaults filled
+        in; and ``files``, copies of the files that it names.
     """
 
     folder: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", self.folder.absolute())  # the working folder may change
 
     def __repr__(self) -> str:
         from hwlearn.lab.runs.views.shown import run_text
@@ -110,16 +114,7 @@ class Run:
         """
         folder = Path(path)
         if not (folder / DATABASE).is_file():
-            where = runs_folder(runs)
-            fit = [run.folder for run in cls.all(where) if str(path) and run.name.startswith(str(path))]
-            fit = [whole for whole in fit if whole.name == str(path)] or fit
-            if len(fit) != 1:
-                several = ", ".join(p.name for p in fit)
-                what = (
-                    f"matches several runs: {several}" if fit else f"is not a run folder, and not a run in {where}"
-                )
-                raise RunError(f"{str(path)!r} {what}; `hwlearn runs` lists them")
-            folder = fit[0]
+            folder = named_folder(runs_folder(runs), str(path))
         run = cls(folder)
         written = run.meta("format")
         if written not in (FORMAT_1, FORMAT):
@@ -131,8 +126,8 @@ class Run:
 
     @classmethod
     def all(cls, runs: Path) -> list[Run]:
-        """Return the runs in a folder, oldest first."""
-        return [cls(path.parent) for path in sorted(runs.glob(f"*/{DATABASE}"))] if runs.is_dir() else []
+        """Return the runs in a folder, in the order in which they were created."""
+        return [cls(folder) for folder in run_folders(runs)]
 
     # --- reading ------------------------------------------------------------------------------------
 

@@ -173,20 +173,6 @@ def test_only_one_recorder_at_a_time_may_write_a_run(bench_path, tmp_path):
         assert run.alive
 
 
-def test_runs_are_found_by_the_beginning_of_their_name(bench_path, tmp_path, monkeypatch):
-    bench = hl.open_bench(bench_path)
-    one, two = (Run.create(bench, tmp_path / "runs") for _ in range(2))
-    monkeypatch.setenv("HWLEARN_RUNS", str(tmp_path / "runs"))
-    assert Run.open(two.name).folder == two.folder
-    with pytest.raises(RunError, match="matches several runs"):
-        Run.open(one.name[:10])
-    Run.create(bench, tmp_path / "single")
-    for name in ("nothing", "", "*", "..", tmp_path / "gone"):
-        for where in ("runs", "single", "empty"):
-            with pytest.raises(RunError, match="is not a run folder"):
-                Run.open(name, tmp_path / where)
-
-
 def test_damaged_or_foreign_run_is_named(bench_path, tmp_path):
     run = Run.create(hl.open_bench(bench_path), tmp_path / "runs")
     with closing(sqlite3.connect(run.folder / "run.sqlite")) as db, db:
