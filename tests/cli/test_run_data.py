@@ -104,7 +104,7 @@ def three_runs(folder):
     """Runs with two rates, one of them with classes."""
     benches = [
         hl.open_bench("small.toml"),
-        hl.open_bench("small.toml", ["train.rate=0.02", "train.epochs=3"]),
+        hl.open_bench("small.toml", ["train.rate=0.02", "train.epochs=3", "train.strength=1e-5"]),
         hl.open_bench("iris", ["train.epochs=2", "data.validation_fraction=0.2"]),
     ]
     for bench, note in zip(benches, ("wafer 7", "wafer 8", None), strict=True):
@@ -128,6 +128,12 @@ def three_runs(folder):
         (["status!=finished"], []),
         (["dry_run=false", "created>2026", "steps<7"], [1, 2]),
         (["note!=wafer 7"], [1, 2]),
+        (["bench==small", "train.epochs == 3"], [1]),
+        (["train.strength>1e-6"], [1]),
+        (["train.strength=auto"], [0, 2]),
+        (["created>=2026-9-1", "created<2126-09-01 12:30"], [0, 1, 2]),
+        (["created=2025"], []),
+        (["created!=2025-2"], [0, 1, 2]),
     ],
 )
 def test_conditions_choose_runs(hwlearn, three_runs, conditions, expected):
@@ -143,7 +149,15 @@ def test_wrong_conditions_are_refused(hwlearn):
         ("benchh=iris", "runs have no 'benchh', did you mean 'bench'?"),
         ("iris", "'iris' is no condition; write for example bench=iris"),
         ("tran.rate=1", "no run has the key tran.rate"),
-        ("backend<5", "backend = 'sim' cannot be ordered beside '5'; use =, != or ~"),
+        ("backend<5", "backend is no number and cannot be ordered beside '5'; use =, != or ~"),
+        ("train.cost<5", "no run has a train.cost that can be ordered beside '5'; use =, != or ~"),
+        ("created>soon", "'soon' is no date; write for example 'created>=2026-09-01'"),
+        ("created>2026-13-01", "'2026-13-01' is no date"),
+        ("epochs>=1 mV", "epochs is a number without a unit, got '1 mV'; write for example 'epochs>=1'"),
+        ("epochs=many", "epochs is a number without a unit, got 'many'"),
+        ("rms_error<1 mA", "rms_error is a number in V, got '1 mA'; write for example 'rms_error>=1 V'"),
+        ("limits.voltage<1 A", "limits.voltage is a number in V, got '1 A'"),
+        ("train.epochs>1 s", "train.epochs is a number without a unit, got '1 s'"),
     ):
         refused = hwlearn("runs", "--filter", condition)
         assert (refused.code, text in refused.err[0]) == (2, True), refused.err

@@ -74,7 +74,9 @@ def runs(folder: str | Path | None = None, filters: str | Iterable[str] = ()) ->
 def chosen_runs(found: Sequence[Run], conditions: Iterable[str]) -> tuple[list[Run], int]:
     """Return the runs that fulfil all conditions, and how many cannot be read; raises as `runs`."""
     filters = [RunFilter.parse(text) for text in conditions]
-    known, chosen, unreadable = set(), [], 0
+    known: set[str] = set()
+    comparable: set[RunFilter] = set()
+    chosen, unreadable = [], 0
     for run in found:
         try:
             with run.contents() as contents:
@@ -82,10 +84,16 @@ def chosen_runs(found: Sequence[Run], conditions: Iterable[str]) -> tuple[list[R
         except RunError:
             unreadable += 1
             continue
-        known |= {condition.key for condition, value in zip(filters, values, strict=True) if value is not None}
-        if all(condition.fits(value) for condition, value in zip(filters, values, strict=True)):
+        pairs = list(zip(filters, values, strict=True))
+        known |= {condition.key for condition, value in pairs if value is not None}
+        comparable |= {condition for condition, value in pairs if value is not None and condition.can_fit(value)}
+        if all(condition.fits(value) for condition, value in pairs):
             chosen.append(run)
     for condition in filters:
         if condition.key not in known and "." in condition.key and len(found) > unreadable:
             raise RunError(f"no run has the key {condition.key}")
+        if condition.key in known and condition not in comparable:
+            raise RunError(
+                f"no run has a {condition.key} that can be ordered beside {condition.value!r}; use =, != or ~"
+            )
     return chosen, unreadable
