@@ -100,6 +100,25 @@ def test_what_cannot_work_is_refused_before_anything_is_applied(hwlearn, folder,
     assert not (folder / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--log-file", "no/such/folder.txt"], [["failure"], ["end"]]),
+        (["--on-end", "no-such-program"], [["failure"]]),
+        (["--on-failure", "no-such-program"], [["end"]]),
+    ],
+)
+def test_refused_option_runs_the_commands_that_work(hwlearn, folder, note, options, expected):
+    usual = ["--on-failure", f"{note} failure", "--on-end", f"{note} end"]
+    ended = hwlearn("train", "small.toml", *usual, *options)
+    assert ended.code == 2
+    assert [words for words, _ in notes(folder)] == expected
+    for _, found in notes(folder):
+        assert (found["HWLEARN_STATUS"], found["HWLEARN_OUTPUTS"]) == ("refused", "not touched")
+        assert options[1].split("/")[0] in found["HWLEARN_MESSAGE"]
+    assert not (folder / "runs").exists()
+
+
 def test_words_of_windows_keep_their_backslashes(mocker):
     mocker.patch("hwlearn.cli.unattended.end_command.shutil.which", lambda name: name)
     command = EndCommand.parse("--on-end", r'C:\tools\mail.exe "two words" C:\a\b', windows=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ import typer
 from hwlearn.cli.outcome import FAILED, INTERRUPTED, WRONG_REQUEST, causes, reported
 from hwlearn.cli.unattended.end_command import EndCommand
 from hwlearn.cli.unattended.log_file import command_line, logging_to
-from hwlearn.errors import MAY_BE_ON
+from hwlearn.errors import MAY_BE_ON, SetupError
 from hwlearn.installed import version
 
 LogFileOption = Annotated[
@@ -105,22 +105,22 @@ def unattended(
     """Log what happens in this block, report its errors, and run commands after it.
 
     The block must leave its outputs off and its run closed. The commands run last, whatever the block raised, and
-    change neither the exit code nor the error.
+    change neither the exit code nor the error. They also run if the log file or another command is refused, which
+    ends the session before the block.
 
     Raises
     ------
-    SetupError
-        Before the block: if the log file cannot be written, or a command has no program.
+    Ended
+        With the exit code of an error of the block, or of a refused log file or command.
     """
-    after = [
-        None if text is None else EndCommand.parse(option, text)
-        for option, text in (("--on-failure", on_failure), ("--on-end", on_end))
-    ]
-    session = CommandSession(command)
-    with logging_to(log_file, f"hwlearn {version('hwlearn')}: {command_line()}"):
-        ending = _Ending()
+    after, refused = _parsed({"--on-failure": on_failure, "--on-end": on_end})
+    session, ending = CommandSession(command), _Ending()
+    with ExitStack() as stack:
         try:
             with reported():
+                stack.enter_context(logging_to(log_file, f"hwlearn {version('hwlearn')}: {command_line()}"))
+                if refused is not None:
+                    raise refused
                 yield session
         except BaseException as error:
             ending = _ending(error)
@@ -131,6 +131,19 @@ def unattended(
             log.info("%s, exit code %d%s", variables["HWLEARN_STATUS"], ending.code, text)
             failure, end = after
             _run([failure if ending.code else None, end], variables)
+
+
+def _parsed(texts: Mapping[str, str | None]) -> tuple[list[EndCommand | None], SetupError | None]:
+    """Return the command of each option, None where there is none, and the first error of one that is refused."""
+    after: list[EndCommand | None] = []
+    refused: SetupError | None = None
+    for option, text in texts.items():
+        try:
+            after.append(None if text is None else EndCommand.parse(option, text))
+        except SetupError as error:
+            after.append(None)
+            refused = refused or error
+    return after, refused
 
 
 def _ending(error: BaseException) -> _Ending:
