@@ -26,7 +26,7 @@ from hwlearn.lab.bench_file.sections import (
     checked_section,
 )
 from hwlearn.storage.text_file import is_file, read_text
-from hwlearn.storage.toml_text import toml_tables, toml_text
+from hwlearn.storage.toml_text import plain_value, toml_tables, toml_text
 
 TABLES = ("network", "limits", "backend", "data", "train", "calibration", "run", "safety")
 FIXED: Final[Mapping[str, type[BaseModel]]] = {
@@ -278,7 +278,7 @@ def _overridden(
             _check_removal(key, table, where)
             table.pop(name, None)
         else:
-            table[name] = value
+            table[name] = plain_value(value)
     return changed
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import tomllib
 
+import numpy as np
 import pytest
 
 from hwlearn.errors import HwlearnError, SetupError
@@ -305,3 +306,10 @@ def test_override_with_none_takes_a_key_out_of_the_file():
 def test_override_with_none_of_a_wrong_key_is_refused(key, meant):
     with pytest.raises(SetupError, match=rf"{key} cannot be taken out, it is not in the file.*{meant}"):
         load_bench_file("iris", {key: None})
+
+
+def test_overrides_may_be_numbers_of_numpy():
+    given = {"train.epochs": np.int64(3), "train.rate": np.float32(0.25), "train.symmetric": np.bool_(False)}
+    train = load_bench_file("iris", given).tables["train"]
+    assert (train["epochs"], train["rate"], train["symmetric"]) == (3, 0.25, False)
+    assert [type(train[key]) for key in ("epochs", "rate", "symmetric")] == [int, float, bool]
