@@ -75,6 +75,24 @@ def mean_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> In
     return geometric_mean([a / b for a, b in zip(numerators, denominators, strict=True)])
 
 
+def median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:
+    """Return the median of the ratios of paired values, between two of them that hold it with at least 95 %.
+
+    The interval needs no assumption on how ratios are spread; it is infinite for fewer than six.
+
+    Raises
+    ------
+    ValueError
+        If there is no value.
+    """
+    ratios = np.sort(_samples([a / b for a, b in zip(numerators, denominators, strict=True)]))
+    below = int(stats.binom.ppf((1 - LEVEL) / 2, len(ratios), 0.5))  # so many may lie outside on each side
+    middle = float(np.median(ratios))
+    if below == 0:
+        return Interval(middle, -math.inf, math.inf, len(ratios))
+    return Interval(middle, float(ratios[below - 1]), float(ratios[-below]), len(ratios))
+
+
 def proportion(hits: int, trials: int) -> Interval:
     """Return a proportion with Wilson's interval.
 

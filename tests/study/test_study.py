@@ -167,6 +167,18 @@ def test_intervals_of_means_cover_the_truth(samples):
     assert all(abs(one / 2000 - 0.95) < 0.015 for one in hits.values()), hits
 
 
+@pytest.mark.parametrize("samples", [6, 12, 25])
+def test_intervals_of_medians_cover_the_truth_of_skewed_ratios(samples):
+    rng, hits = np.random.default_rng(8), 0
+    for _ in range(2000):
+        ratios = np.exp(3 * rng.standard_cauchy(samples).clip(-60, 60))  # the median is 1, no mean is
+        found = intervals.median_ratio(ratios.tolist(), [1.0] * samples)
+        hits += found.low <= 1 <= found.high
+    assert 0.94 <= hits / 2000 <= 0.985, hits
+    few = intervals.median_ratio([1.0, 2.0, 9.0], [1.0, 1.0, 1.0])
+    assert (few.value, few.low, few.high) == (2.0, -np.inf, np.inf)
+
+
 def test_power_law_is_found():
     x = np.array([1.0, 2, 5, 10, 20])
     of = {b: dict(zip(x.tolist(), (3 * x**b).tolist(), strict=True)) for b in (-0.7, -0.5)}
