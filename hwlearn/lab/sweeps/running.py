@@ -207,11 +207,12 @@ def draw_sweep(found: Sweep) -> bool:
     would have nothing to show, or more than two axes, is left out.
     """
     try:
-        figure = found.plot()
+        try:
+            figure = found.plot()
+        except RunError:
+            return False
         for name in FIGURES:
             save_figure(figure, found.folder / name)
-    except RunError:
-        return False
     except Exception as error:  # of matplotlib, Pillow, a font or the disk
         log.warning(
             "the figure of sweep %s is not written: %s; the table does not need it, write it later with: "
