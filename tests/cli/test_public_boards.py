@@ -92,7 +92,7 @@ def lab(request, folder):
     # what only waits for a real board to start is left out
     text = (BOARDS_FOLDER / f"{request.param}.toml").read_text(encoding="ascii")
     quick = "\n".join(line for line in text.splitlines() if not line.startswith("boots_in"))
-    quick = quick.replace('timeout = "2 s"', 'timeout = "0.3 s"')
+    quick = quick.replace('timeout = "2 s"', 'timeout = "1 s"')
     (folder / "board.toml").write_text(quick, encoding="ascii")
     words = {"in0": channels[0], "in1": channels[1], "out": reads[0], "volts": volts, "drop": 2 * volts}
     bench = BENCH.format(protocol="board.toml", board=board.address, pots=pots.address, **words)

@@ -6,6 +6,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from board_rig import FLAWED, graph
+from short_waits import short_waits
 
 import hwlearn as hl
 from hwlearn.errors import HwlearnError
@@ -50,14 +51,14 @@ def end_fault(rig):
 @pytest.mark.share(3)
 @pytest.mark.parametrize("seed", range(12))
 def test_random_faults_give_no_wrong_reading(board_rig, seed, monkeypatch):
-    monkeypatch.setattr(board_module, "START_S", 0.4)
+    monkeypatch.setattr(board_module, "START_S", 2.0)
     check_schedule(board_rig, seed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_many_random_faults_give_no_wrong_reading(board_rig, part, monkeypatch, seeds):
-    monkeypatch.setattr(board_module, "START_S", 0.4)
+    monkeypatch.setattr(board_module, "START_S", 2.0)
     for seed in seeds(48, 12)[part::4]:
         check_schedule(board_rig, 12 + seed)
 
@@ -66,7 +67,7 @@ def check_schedule(board_rig, seed):
     """Measure six batches, each with a random fault; every reading is right, and outputs are off after each."""
     dice, rng = random.Random(seed), np.random.default_rng(seed)
     rig = board_rig(record=FLAWED)
-    table = BoardBackend.Settings(address=rig.address, timeout=0.25)
+    table = BoardBackend.Settings(address=rig.address, timeout=2.0)
     network = BoardBackend.open(table, graph(), LIMITS)
     network.program(np.full(14, 1e-4))
     edges = rig.native.edge_codes().tolist()
@@ -75,7 +76,8 @@ def check_schedule(board_rig, seed):
         x, y = rng.uniform(-0.5, 0.5, (12, 3)), rng.uniform(-0.1, 0.1, (12, 2))
         kind = inject_fault(rig, dice)
         try:
-            phases = network.two_phase(x, hl.TargetError(y), hl.ResistorNudge(0.25, 1e-4))
+            with short_waits(network.board.transport, seconds=0.25):
+                phases = network.two_phase(x, hl.TargetError(y), hl.ResistorNudge(0.25, 1e-4))
         except HwlearnError:
             end_fault(rig)
             rig.wait_until(lambda: rig.is_safe)

@@ -124,7 +124,7 @@ def test_card_without_event_register_is_resynchronised_by_silence(responder):
 
     server = responder(answer)
     how = LinkOptions(timeout_s=5.0)
-    with EdgeCard.open(Transport("card", lambda: open_link(server.url, how), timeout_s=1.0)) as opened:
+    with EdgeCard.open(Transport("card", lambda: open_link(server.url, how), timeout_s=2.0)) as opened:
         assert opened.transport.fence is None
         opened.transport.resynchronise()
         assert len(opened.read_codes()) == 8

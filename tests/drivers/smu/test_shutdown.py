@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from short_waits import short_waits
 from smu_rack import LIMITS, Rack
 
 import hwlearn as hl
@@ -161,10 +162,10 @@ def test_mute_instrument_is_off_and_reported_at_close(graph, inputs):
 
 
 def test_failing_edge_card_switches_all_outputs_off(graph, teacher, inputs):
-    with Rack(graph, timeout=1) as rack:
+    with Rack(graph) as rack:
         rack.network.measure(inputs)
         rack.bench.faults("card").inject("dropped")
-        with pytest.raises(LinkTimeout):
+        with short_waits(rack.network.edges._card.transport), pytest.raises(LinkTimeout):
             rack.network.program(teacher.conductances)
         assert rack.goes_off()
         done = rack.network.program(teacher.conductances)
