@@ -99,10 +99,12 @@ def _recorded(bench: Bench, wishes: TrainingWishes, runs: list[tuple[Run, int]])
     """Record a training as a new run in this block, which is added to the runs if there are instruments."""
     from hwlearn.lab.runs.recorder import (
         RunRecorder,
+        check_note,
         has_instruments,
     )  # slow to import, and not needed to open a bench
     from hwlearn.lab.runs.store import Run, runs_folder
 
+    check_note(wishes.note)
     chosen = None if wishes.record is None or isinstance(wishes.record, bool) else Path(wishes.record)
     try:
         run = Run.create(bench, runs_folder(chosen))

@@ -158,3 +158,11 @@ def test_progress_is_shown_in_a_terminal_only(bench_path, monkeypatch):
         with hl.open_bench(bench_path) as bench:
             bench.train(progress=False)
         assert len(stream.getvalue()) == before
+
+
+def test_note_that_cannot_be_stored_leaves_no_run(runs):
+    with hl.open_bench("regression", ["train.epochs=1"]) as bench:
+        with pytest.raises(RunError, match="NUL"):
+            bench.train(note="a\0b")
+        assert not runs.exists()
+        assert bench.network.measurements == 0

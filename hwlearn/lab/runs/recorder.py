@@ -28,6 +28,12 @@ from hwlearn.storage.atomic_file import write_atomically
 from hwlearn.storage.lock import FolderLock
 
 
+def check_note(note: str | None) -> None:
+    """Raise `RunError` for a note with a NUL character: no program takes it, and no NetCDF file holds it."""
+    if "\0" in str(note):
+        raise RunError(f"the note {note!a} has a NUL character; write it without")
+
+
 class RunRecorder(Callback):
     """Callback that commits every step of a training before the next step begins; pass it to `Bench.train`.
 
@@ -54,8 +60,7 @@ class RunRecorder(Callback):
     records = True
 
     def __init__(self, run: Run, bench: Bench | None = None, note: str | None = None) -> None:
-        if "\0" in str(note):  # no program can be given such text, and no NetCDF file can hold it
-            raise RunError(f"the note {note!a} has a NUL character; write it without")
+        check_note(note)
         self.run: Run = run
         self._bench, self._note = bench, note
         self._lock = FolderLock(run.folder, "run")

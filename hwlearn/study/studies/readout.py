@@ -259,13 +259,18 @@ def answer(found: Mapping[str, Finding]) -> str:
     gains = {rule: found[f"gain {rule}"].value for rule in IN_LOOP}
     best = [gain for rule, gain in gains.items() if rule != "spsa"]
     outputs = [one.value for name, one in found.items() if name.startswith("outputs ")]
-    phases = [found[f"phases {kind} {rule}"].value for kind in KINDS for rule in PHASES]
+    phases = {
+        f"{rule.upper()} on {kind} networks": found[f"phases {kind} {rule}"] for kind in KINDS for rule in PHASES
+    }
+    sizes = [one.value for one in phases.values()]
+    apart = [f"{where} ({one.value:.2f})" for where, one in phases.items() if one.low > 1 or one.high < 1]
+    sure = f"the interval is apart from 1 for {', '.join(apart)}" if apart else "every interval holds 1"
     return (
         f"At 20 % device error, 1 mV of noise and 12 bits the model alone ends with {min(best):.0f} to "
         f"{max(best):.0f} times the error of a network that is measured in the loop (SPSA: {gains['spsa']:.1f}). "
         f"Reading only the outputs gives {min(outputs):.2f} to {max(outputs):.2f} times the error of reading "
-        f"every node; computing the nudged phases instead of measuring them {min(phases):.2f} to "
-        f"{max(phases):.2f} times."
+        f"every node; computing the nudged phases instead of measuring them {min(sizes):.2f} to "
+        f"{max(sizes):.2f} times, and {sure}."
     )
 
 
