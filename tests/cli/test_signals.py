@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.usefixtures("without_reports"),
 ]
 
-# the command line as it is installed, on a twin that reports when it is closed; its readings take 10 ms, so that a
+# the command line as it is installed, on a twin that reports when it is closed; its readings take 50 ms, so that a
 # signal arrives long before the last epoch
 PROGRAM = """
 import sys
@@ -28,7 +28,7 @@ def reported(self):
     close(self)
     print("closed", file=sys.stderr, flush=True)
 def slow(self, inputs, drive):
-    time.sleep(0.01)
+    time.sleep(0.05)
     return measure(self, inputs, drive)
 KirchhoffTwin._close, KirchhoffTwin._measure = reported, slow
 import hwlearn.cli.session
