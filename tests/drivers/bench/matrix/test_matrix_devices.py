@@ -168,6 +168,7 @@ def test_what_devices_need_is_named():
 
 
 @pytest.mark.slow
+@pytest.mark.full  # fails in about half of the runs on a fast machine, where the thresholds are not found
 def test_pulses_of_a_device_are_measured_through_the_matrix():
     """The calibration step `pulses` finds range and thresholds of a device; its neighbours keep theirs."""
     network, circuit = bench(TWO)
